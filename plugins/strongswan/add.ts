@@ -1,0 +1,290 @@
+import type { Vici } from "vici";
+import { ensureNodeRoutes, removeStaleRoutes } from "../../src/attachment/node.ts";
+import {
+  type Attachment,
+  attachmentDirectory,
+  type HostRoute,
+  readAttachment,
+  writeAttachment,
+} from "../../src/attachment/record.ts";
+import type { AddCall } from "../../src/cni/dispatch.ts";
+import type { Result } from "../../src/cni/result.ts";
+import { delegateConfig, type StrongswanConfig } from "../../src/config/strongswan.ts";
+import { Code, Fault } from "../../src/fault.ts";
+import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
+import { startCharon } from "../../src/ipsec/charon.ts";
+import { chooseDataPlane } from "../../src/ipsec/data-plane.ts";
+import { connectPod, loadPsk } from "../../src/ipsec/pod-tunnel.ts";
+import { POD_SETTINGS } from "../../src/ipsec/strongswan-conf.ts";
+import { family } from "../../src/net/address.ts";
+import { hostPrefix } from "../../src/net/prefix.ts";
+import { ensureAddress, listAddresses } from "../../src/netlink/addresses.ts";
+import { getLink } from "../../src/netlink/links.ts";
+import type { Netlink } from "../../src/netlink/netlink.ts";
+import { openRoute } from "../../src/netlink/open.ts";
+import { lookupRoute } from "../../src/netlink/routes.ts";
+import { ensureTable, removeTables } from "../../src/nftables/apply.ts";
+import { masqueradeTables } from "../../src/nftables/masquerade.ts";
+import { removeTree } from "../../src/os/file.ts";
+import { type Lock, lockDirectory } from "../../src/os/lock.ts";
+import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
+import { trace } from "../../src/os/trace.ts";
+import { type PodAddress, podAddresses, podResult } from "./addresses.ts";
+import { type BridgeCall, bridgeAdd, bridgeDel, ensureBridge } from "./bridge.ts";
+import { podGuard } from "./guard.ts";
+import { tunnelMtu } from "./mtu.ts";
+import { LOCK_WAIT, removeAttachment, stopTunnel } from "./remove.ts";
+
+/** Milliseconds for charon to answer: it takes 10, and half a second when a hundred start at once. */
+const CHARON_START = 10_000;
+
+/** What all steps of one ADD share. */
+interface Work {
+  readonly call: AddCall;
+  readonly config: StrongswanConfig;
+  readonly directory: string;
+  readonly netns: Netns;
+  readonly lock: Lock;
+  /** rtnetlink of the node. */
+  readonly node: Netlink;
+  /** rtnetlink of the pod. */
+  readonly pod: Netlink;
+  readonly undo: AsyncDisposableStack;
+}
+
+/**
+ * ADD: a pod on the bridge, a charon in its namespace, a virtual IP from the hub. Returns when the tunnel carries
+ * traffic. What fails takes back all that was made, in reverse.
+ * @throws Fault; README's troubleshooting has the table.
+ */
+export async function add(call: AddCall, config: StrongswanConfig): Promise<Result> {
+  const directory = attachmentDirectory(call);
+  using netns = openNetns(call.netns);
+  using lock = await lockDirectory(directory, { create: true, wait: LOCK_WAIT });
+  if (lock === undefined) throw new Fault(Code.internal, `${directory} was not made`, "report this");
+  using node = openRoute();
+  using pod = inNetns(netns, openRoute);
+  await requireFree(call, directory, lock);
+  await requireLink(call, pod);
+  trace("ready to add");
+
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => removeStaleRoutes(node)); // after the record is gone: it tells which routes are stale
+  undo.defer(() => removeTree(directory));
+  const result = await attach({ call, config, directory, netns, lock, node, pod, undo });
+  undo.move();
+  return result;
+}
+
+async function attach(work: Work): Promise<Result> {
+  const { call, config, directory, netns, node, pod, undo } = work;
+  const dataPlane = await chooseDataPlane(config.dataplane, netns);
+  const mtu = await tunnelMtu(config, dataPlane, node);
+  let record = await firstRecord(work, dataPlane);
+  writeAttachment(directory, record);
+  trace("record written");
+
+  // Side by side: the bridge spends its time waiting for the kernel, and charon needs no address to start.
+  const [link, vici] = await together(makeLink(work, record), prepareTunnel(work, record, mtu));
+  undo.defer(() => vici.close());
+  trace("link and charon ready");
+  const addresses = podAddresses(link, call.ifname);
+  if (record.masquerade) await masquerade(work, addresses);
+  record = await excludeLink(work, record, addresses);
+
+  const { psk, serverID, servers, proposals, espProposals } = config;
+  const tunnel = await connectPod(
+    vici,
+    {
+      servers,
+      psk,
+      identity: record.identity,
+      virtualSubnets: config.virtualSubnets,
+      proposals,
+      espProposals,
+      dpdDelay: config.dpd,
+      encap: dataPlane === "userspace",
+      ...(serverID === undefined ? {} : { serverID }),
+    },
+    config.timeout,
+  );
+  trace("tunnel up");
+
+  const hostRoutes = await planHostRoutes(node, tunnel.virtualIPs, addresses);
+  record = { ...record, linkResult: link, virtualIPs: tunnel.virtualIPs, hostRoutes };
+  writeAttachment(directory, record);
+  await addVirtualIPs(pod, call.ifname, tunnel.virtualIPs);
+  await ensureNodeRoutes(node, record);
+  writeAttachment(directory, { ...record, phase: "ready" });
+  trace("addresses and routes set");
+  vici.close();
+  return podResult(link, call.ifname, { virtualIPs: tunnel.virtualIPs, virtualSubnets: config.virtualSubnets, mtu });
+}
+
+/** SPEC 1.1.0: a second ADD without a DEL is an error; what a killed ADD left is cleared away. @throws Fault 4. */
+async function requireFree(call: AddCall, directory: string, lock: Lock): Promise<void> {
+  const record = readAttachment(directory);
+  if (record === undefined) return;
+  if (record.phase === "ready") {
+    throw new Fault(
+      Code.invalidEnvironment,
+      `container ${call.containerID} already has ${call.ifname} on network ${record.network}`,
+      "call DEL before a second ADD",
+    );
+  }
+  await removeAttachment({
+    call,
+    ...keyOf(call),
+    directory,
+    record,
+    bridge: undefined,
+    masquerade: false,
+    netns: call.netns,
+    args: undefined,
+    lockFd: lock.fd,
+    keepDirectory: true,
+  });
+}
+
+/** A taken name is told before the bridge is called: its roll-back would remove the link that is there. @throws Fault 4. */
+async function requireLink(call: AddCall, pod: Netlink): Promise<void> {
+  const link = await getLink(pod, call.ifname);
+  const chained = call.config.prevResult !== undefined;
+  if (chained === (link !== undefined)) return;
+  throw chained
+    ? new Fault(
+        Code.invalidEnvironment,
+        `CNI_IFNAME "${call.ifname}" is not in the container, though prevResult is given`,
+        "put strongswan behind the plugin that makes the interface",
+      )
+    : new Fault(Code.invalidEnvironment, `CNI_IFNAME "${call.ifname}" is taken in the container`, "choose another name");
+}
+
+async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Promise<Attachment> {
+  const { call, config, node } = work;
+  const own = await listAddresses(node);
+  const chained = call.config.prevResult !== undefined;
+  const args = call.env.CNI_ARGS;
+  return {
+    version: 1,
+    phase: "adding",
+    ...keyOf(call),
+    network: call.config.name,
+    netns: call.netns,
+    dataPlane,
+    virtualSubnets: config.virtualSubnets,
+    excluded: [...config.hostSubnets, ...config.servers.map(hostPrefix), ...own.map(({ address }) => hostPrefix(address))],
+    ...(chained ? {} : { delegate: delegateConfig(call.config.raw) }),
+    ...(args === undefined ? {} : { args }),
+    masquerade: !chained && call.config.raw.ipMasq === true,
+    virtualIPs: [],
+    hostRoutes: [],
+    identity: config.identity,
+  };
+}
+
+/** In a chain the link is there already. */
+async function makeLink(work: Work, record: Attachment): Promise<Result> {
+  const { call, undo, node } = work;
+  if (record.delegate === undefined) return call.config.prevResult ?? { interfaces: [], ips: [], routes: [] };
+  const request: BridgeCall = {
+    call,
+    ...keyOf(call),
+    config: record.delegate,
+    netns: call.netns,
+    args: record.args,
+    lockFd: work.lock.fd,
+  };
+  await ensureBridge(node, record.delegate);
+  // Before the call: also a bridge that failed half-way may have reserved an address.
+  undo.defer(() => bridgeDel(request));
+  const result = await bridgeAdd(request);
+  trace("bridge added");
+  return result;
+}
+
+/** The guard before charon: no moment in which the pod could speak in plain. */
+async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promise<Vici> {
+  const { call, config, directory, netns, lock, undo } = work;
+  const guard = podGuard(record);
+  undo.defer(() => removeGuard(guard, netns));
+  await applyGuard(guard, netns);
+  trace("guard set");
+  undo.defer(() => stopTunnel(directory));
+  const vici = await startCharon({
+    directory,
+    netns,
+    dataPlane: record.dataPlane,
+    logLevel: config.logLevel === "debug" ? 2 : 1,
+    routeMtu: mtu,
+    settings: POD_SETTINGS,
+    lockFd: lock.fd,
+    timeout: CHARON_START,
+  });
+  trace("charon started");
+  await loadPsk(vici, config.psk);
+  return vici;
+}
+
+async function masquerade(work: Work, addresses: readonly PodAddress[]): Promise<void> {
+  const tables = masqueradeTables({ ...keyOf(work.call), addresses });
+  work.undo.defer(() => removeTables(tables));
+  for (const table of tables) await ensureTable(table);
+}
+
+/** Only with a virtual subnet that holds the pod's own (a full tunnel) does the link's subnet make a difference. */
+async function excludeLink(work: Work, record: Attachment, addresses: readonly PodAddress[]): Promise<Attachment> {
+  const complete = { ...record, excluded: [...record.excluded, ...addresses.map(({ subnet }) => subnet)] };
+  const guard = podGuard(complete);
+  if (JSON.stringify(guard) === JSON.stringify(podGuard(record))) return complete;
+  writeAttachment(work.directory, complete);
+  work.undo.defer(() => removeGuard(guard, work.netns));
+  await applyGuard(guard, work.netns);
+  return complete;
+}
+
+/** The way from the node to its pod's virtual IPs: by the pod's address on the link, through the device that has it. */
+async function planHostRoutes(
+  node: Netlink,
+  virtualIPs: Attachment["virtualIPs"],
+  addresses: readonly PodAddress[],
+): Promise<HostRoute[]> {
+  const routes: HostRoute[] = [];
+  for (const ip of virtualIPs) {
+    const same = addresses.find(({ address }) => family(address) === family(ip));
+    const via = same ?? addresses[0];
+    const found = via === undefined ? undefined : await lookupRoute(node, via.address);
+    if (via === undefined || found?.oif === undefined || found.gateway !== undefined) continue; // not on a link of ours
+    const link = await getLink(node, found.oif);
+    if (link === undefined) continue;
+    routes.push({ dst: hostPrefix(ip), dev: link.name, ...(same === undefined ? {} : { via: same.address }) });
+  }
+  return routes;
+}
+
+/** charon has the virtual IP on its own device (user space) or here (kernel); runtimes look for it here. */
+async function addVirtualIPs(pod: Netlink, ifname: string, virtualIPs: Attachment["virtualIPs"]): Promise<void> {
+  const link = await getLink(pod, ifname);
+  if (link === undefined) throw new Fault(Code.delegate, `the link ${ifname} has gone during ADD`, "try again");
+  for (const address of virtualIPs) {
+    await ensureAddress(pod, {
+      index: link.index,
+      address,
+      prefixLength: family(address) === 4 ? 32 : 128,
+      scope: "universe",
+      flags: ["nodad", "noprefixroute"],
+    });
+  }
+}
+
+/** Waits for both, also when one fails: what is still being made cannot be taken back. @throws what failed first. */
+async function together<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
+  const [first, second] = await Promise.allSettled([a, b]);
+  if (first.status === "fulfilled" && second.status === "fulfilled") return [first.value, second.value];
+  const failures = [first, second].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
+  throw failures.length === 1 ? failures[0] : new AggregateError(failures, "neither the link nor the tunnel was made");
+}
+
+function keyOf({ containerID, ifname }: AddCall): { containerID: string; ifname: string } {
+  return { containerID, ifname };
+}

@@ -1,0 +1,109 @@
+import { nodeRoutes } from "../../src/attachment/node.ts";
+import { type Attachment, attachmentDirectory, readAttachment } from "../../src/attachment/record.ts";
+import type { CheckCall } from "../../src/cni/dispatch.ts";
+import { Code, Fault } from "../../src/fault.ts";
+import { missingOfGuard } from "../../src/guard/apply.ts";
+import { findCharon, logTail, openVici, trimLog } from "../../src/ipsec/charon.ts";
+import { readTunnel } from "../../src/ipsec/pod-tunnel.ts";
+import { listAddresses } from "../../src/netlink/addresses.ts";
+import { getLink } from "../../src/netlink/links.ts";
+import { openRoute } from "../../src/netlink/open.ts";
+import { isRoute, listRoutes } from "../../src/netlink/routes.ts";
+import { listTables } from "../../src/nftables/apply.ts";
+import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
+import { lockDirectory } from "../../src/os/lock.ts";
+import { inNetns, openNetns } from "../../src/os/namespace.ts";
+import { bridgeCheck } from "./bridge.ts";
+import { podGuard } from "./guard.ts";
+import { LOCK_WAIT } from "./remove.ts";
+
+/** Milliseconds that charon gets to answer. */
+const VICI_TIMEOUT = 2000;
+
+/**
+ * CHECK: everything that ADD made is there: charon, the established SA and its virtual IPs, these on the interface and
+ * in prevResult, the guard, the node's routes and masquerading; then the bridge's own CHECK.
+ * @throws Fault 108 that names what is missing, Fault 3 when this node knows nothing of the attachment.
+ */
+export async function check(call: CheckCall): Promise<void> {
+  const directory = attachmentDirectory(call);
+  using netns = openNetns(call.netns);
+  using lock = await lockDirectory(directory, { create: false, wait: LOCK_WAIT });
+  const record = lock === undefined ? undefined : readAttachment(directory);
+  if (lock === undefined || record?.phase !== "ready") {
+    throw new Fault(
+      Code.unknownContainer,
+      `no attachment of ${call.ifname} for container ${call.containerID} on this node`,
+      "delete the pod, so that it is added again",
+    );
+  }
+  await checkTunnel(directory, record);
+  const missing = [
+    ...missingInResult(call, record),
+    ...(await missingAddresses(record, () => inNetns(netns, openRoute))),
+    ...(await missingOfGuard(podGuard(record), netns)),
+    ...(await missingOnNode(record)),
+  ];
+  if (missing.length > 0) throw failed(`missing: ${missing.join("; ")}`);
+  trimLog(directory);
+  if (record.delegate === undefined || record.linkResult === undefined) return;
+  await bridgeCheck(
+    {
+      call,
+      containerID: call.containerID,
+      ifname: call.ifname,
+      config: record.delegate,
+      netns: call.netns,
+      args: record.args,
+      lockFd: lock.fd,
+    },
+    record.linkResult,
+  );
+}
+
+async function checkTunnel(directory: string, record: Attachment): Promise<void> {
+  using charon = findCharon(directory);
+  if (charon === undefined) {
+    throw new Fault(Code.checkFailed, "the pod's charon does not run", REMEDY, { details: logTail(directory) });
+  }
+  await using vici = await openVici(directory, VICI_TIMEOUT);
+  const tunnel = await readTunnel(vici, record.virtualSubnets);
+  if (tunnel.virtualIPs.join() === record.virtualIPs.join()) return;
+  throw failed(`the hub has given ${tunnel.virtualIPs.join(", ")} instead of ${record.virtualIPs.join(", ")}`);
+}
+
+/** Later plugins of a chain may have added to the result; what is ours must still be in it. */
+function missingInResult(call: CheckCall, record: Attachment): string[] {
+  const present = call.prevResult.ips.map(({ address }) => address.split("/")[0]);
+  return record.virtualIPs.filter((ip) => !present.includes(ip)).map((ip) => `${ip} in prevResult`);
+}
+
+async function missingAddresses(record: Attachment, open: typeof openRoute): Promise<string[]> {
+  using nl = open();
+  const link = await getLink(nl, record.ifname);
+  if (link === undefined) return [`interface ${record.ifname}`];
+  const addresses = await listAddresses(nl, link.index);
+  return record.virtualIPs
+    .filter((ip) => !addresses.some(({ address }) => address === ip))
+    .map((ip) => `${ip} on ${record.ifname}`);
+}
+
+async function missingOnNode(record: Attachment): Promise<string[]> {
+  using nl = openRoute();
+  const existing = await listRoutes(nl, {});
+  const routes = (await nodeRoutes(nl, record))
+    .filter((wanted) => !existing.some((route) => isRoute(route, wanted)))
+    .map(({ dst, type }) => `${type} route to ${dst} on the node`);
+  const gone = record.hostRoutes.length - (await nodeRoutes(nl, { ...record, virtualSubnets: [] })).length;
+  if (gone > 0) routes.push(`link ${record.hostRoutes.map(({ dev }) => dev).join(", ")} on the node`);
+  if (!record.masquerade) return routes;
+  const tables = await listTables();
+  const masquerading = masqueradeTableKeys(record).some(({ family, name }) => tables.includes(`${family} ${name}`));
+  return masquerading ? routes : [...routes, "the masquerading of the pod's address"];
+}
+
+const REMEDY = "delete the pod, so that it is added again";
+
+function failed(what: string): Fault {
+  return new Fault(Code.checkFailed, what, REMEDY);
+}

@@ -1,0 +1,28 @@
+import type { Call, Plugin } from "../../src/cni/dispatch.ts";
+import type { StrongswanConfig } from "../../src/config/strongswan.ts";
+import { type LogLevel, openLog } from "../../src/os/log.ts";
+
+/** What a human is told who starts the executable by hand. */
+export const ABOUT = "strongswan: CNI plugin that gives each pod an IPsec tunnel and a virtual IP (podvpn)";
+
+/** The `strongswan` plugin: each verb loads what it needs, and no more. */
+export async function plugin(): Promise<Plugin> {
+  return {
+    add: (call) =>
+      logged("ADD", call, async () => {
+        const [config, { add }] = await Promise.all([configOf(call, call), import("./add.ts")]);
+        return add(call, config);
+      }),
+    del: (call) => logged("DEL", call, async () => (await import("./del.ts")).del(call)),
+    check: (call) => logged("CHECK", call, async () => (await import("./check.ts")).check(call)),
+    gc: (call) => logged("GC", call, async () => (await import("./gc.ts")).gc(call)),
+    status: (call) =>
+      logged("STATUS", call, async () => {
+        const [config, { status }] = await Promise.all([
+          configOf(call, { containerID: "status", ifname: "eth0", args: new Map() }),
+          import("./status.ts"),
+        ]);
+        return status(call, config);
+      }),
+  };
+}

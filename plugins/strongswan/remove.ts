@@ -1,0 +1,108 @@
+import { ViciError } from "vici";
+import { type Attachment, type AttachmentKey, recordFile } from "../../src/attachment/record.ts";
+import { removeStaleRoutes } from "../../src/attachment/node.ts";
+import type { Call } from "../../src/cni/dispatch.ts";
+import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
+import { POD_CONNECTION } from "../../src/ipsec/connection.ts";
+import { ensureNoAddress } from "../../src/netlink/addresses.ts";
+import { getLink } from "../../src/netlink/links.ts";
+import { openRoute } from "../../src/netlink/open.ts";
+import { family } from "../../src/net/address.ts";
+import { removeTables } from "../../src/nftables/apply.ts";
+import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
+import { removeTree } from "../../src/os/file.ts";
+import { inNetns, type Netns, openNetnsIfPresent } from "../../src/os/namespace.ts";
+import { type BridgeConfig, bridgeDel } from "./bridge.ts";
+
+/** What is to be removed, and how a delegate is called for it. */
+export interface Removal extends AttachmentKey {
+  readonly call: Call;
+  readonly directory: string;
+  /** What ADD noted; undefined after a reboot, or when a full disk or a crash kept it from being written. */
+  readonly record: Attachment | undefined;
+  /** The bridge's configuration to fall back on without a record; undefined in a chain. */
+  readonly bridge: BridgeConfig | undefined;
+  /** Whether the configuration asks for masquerading, for want of a record. */
+  readonly masquerade: boolean;
+  readonly netns: string | undefined;
+  readonly args: string | undefined;
+  readonly lockFd?: number;
+  /** For an ADD that clears away what a killed one left, and goes on in the same, locked directory. */
+  readonly keepDirectory?: true;
+}
+
+/** Milliseconds to wait for another call for the same attachment: a whole ADD, with a hub that does not answer. */
+export const LOCK_WAIT = 60_000;
+
+/**
+ * Removes an attachment: the tunnel (the hub frees the lease), the link and its IPAM address, rules and routes of the
+ * node, and last the record, so that what failed can be tried again. Needs no secret, no hub, no namespace and no
+ * record. The guard stays in the namespace until that goes: nothing of the pod may speak in plain on another link.
+ * @throws Fault, or AggregateError of several; the rest has been removed all the same.
+ */
+export async function removeAttachment(removal: Removal): Promise<void> {
+  const { directory, record } = removal;
+  using netns = openNetnsIfPresent(removal.netns ?? record?.netns);
+  const failures: unknown[] = [];
+  const attempt = async (work: () => Promise<void>) => {
+    try {
+      await work();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  await attempt(() => stopTunnel(directory));
+  const delegated = record === undefined ? removal.bridge : record.delegate;
+  await Promise.all([
+    attempt(() => (delegated === undefined ? removeVirtualIPs(removal, netns) : removeLink(removal, delegated, netns))),
+    attempt(async () => {
+      if (record?.masquerade ?? removal.masquerade) await removeTables(masqueradeTableKeys(removal));
+    }),
+  ]);
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) throw new AggregateError(failures, "several parts of the attachment could not be removed");
+  if (removal.keepDirectory) removeTree(recordFile(directory));
+  else removeTree(directory);
+  using nl = openRoute();
+  await removeStaleRoutes(nl);
+}
+
+/** Milliseconds that a hub gets to acknowledge the DELETE; a dead one must not hold up DEL. */
+const TERMINATE_WITHIN = 1000;
+
+/** Ends the IKE SA and then charon, if there is one. A charon that does not answer is killed. @throws Fault 103. */
+export async function stopTunnel(directory: string): Promise<void> {
+  using charon = findCharon(directory);
+  if (charon === undefined) return;
+  try {
+    await using vici = await openVici(directory, TERMINATE_WITHIN);
+    await vici.terminate({ ike: POD_CONNECTION, force: true, timeout: TERMINATE_WITHIN });
+  } catch (error) {
+    if (!(error instanceof ViciError)) throw error;
+  }
+  await stopCharon(directory);
+}
+
+function removeLink(removal: Removal, config: BridgeConfig, netns: Netns | undefined): Promise<void> {
+  const { call, containerID, ifname, lockFd } = removal;
+  return bridgeDel({
+    call,
+    containerID,
+    ifname,
+    config,
+    netns: netns?.path ?? "",
+    args: removal.record?.args ?? removal.args,
+    ...(lockFd === undefined ? {} : { lockFd }),
+  });
+}
+
+/** In a chain the link stays, another plugin's; charon took the virtual IPs from its own device only. */
+async function removeVirtualIPs({ ifname, record }: Removal, netns: Netns | undefined): Promise<void> {
+  if (netns === undefined || record === undefined) return;
+  using nl = inNetns(netns, openRoute);
+  const link = await getLink(nl, ifname);
+  if (link === undefined) return;
+  for (const address of record.virtualIPs) {
+    await ensureNoAddress(nl, { index: link.index, address, prefixLength: family(address) === 4 ? 32 : 128 });
+  }
+}

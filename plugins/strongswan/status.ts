@@ -1,0 +1,32 @@
+import type { Call } from "../../src/cni/dispatch.ts";
+import { delegateConfig } from "../../src/config/delegate.ts";
+import type { StrongswanConfig } from "../../src/config/strongswan.ts";
+import { findPlugin } from "../../src/cni/execute.ts";
+import { Code, Fault } from "../../src/fault.ts";
+import { charonExecutable } from "../../src/ipsec/charon.ts";
+import { chooseDataPlane } from "../../src/ipsec/data-plane.ts";
+import { listTables } from "../../src/nftables/apply.ts";
+import { bridgeNode } from "./bridge.ts";
+
+/**
+ * STATUS: whether an ADD could succeed, as far as this node tells: charon, nft, a data plane, the configuration (read
+ * before this is called, its PSK file included) and the bridge. Asks no hub: a node is ready whether or not that is up.
+ * @throws Fault 50 (not available), or the bridge's own.
+ */
+export async function status(call: Call, config: StrongswanConfig): Promise<void> {
+  await available(async () => charonExecutable());
+  await available(() => listTables());
+  await available(() => chooseDataPlane(config.dataplane));
+  if (call.config.raw.ipam === undefined) return;
+  await available(async () => findPlugin("bridge", call.path));
+  await bridgeNode("STATUS", call, delegateConfig(call.config.raw));
+}
+
+async function available(test: () => Promise<unknown>): Promise<void> {
+  try {
+    await test();
+  } catch (error) {
+    if (!(error instanceof Fault)) throw error;
+    throw new Fault(Code.notAvailable, error.what, error.remedy, { cause: error });
+  }
+}

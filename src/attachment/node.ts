@@ -1,0 +1,85 @@
+import { family } from "../net/address.ts";
+import { prefixLength } from "../net/prefix.ts";
+import { getLink } from "../netlink/links.ts";
+import type { Netlink } from "../netlink/netlink.ts";
+import { ensureNoRoute, ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route, Table } from "../netlink/routes.ts";
+import { lockDirectory } from "../os/lock.ts";
+import { type Attachment, type HostRoute, listAttachments, PODS_DIRECTORY } from "./record.ts";
+
+/** Loses to every route that an operator or the kernel makes. */
+const REFUSAL_METRIC = 4000;
+
+/** Milliseconds: others hold this lock for a few netlink messages only. */
+const LOCK_WAIT = 10_000;
+
+/**
+ * Makes the node's routes for one attachment: the way to its virtual IPs (for probes from the node), and an
+ * `unreachable` route for each virtual subnet, so that the node itself never sends or forwards a packet for it in
+ * plain. Its record must be on disk. Idempotent; nothing has to be undone but the record and {@link removeStaleRoutes}.
+ * @throws Fault 11 when the node's lock is held for too long, NetlinkError when the kernel refuses a route.
+ */
+export async function ensureNodeRoutes(nl: Netlink, record: Attachment): Promise<void> {
+  using _lock = await lockDirectory(PODS_DIRECTORY, { create: true, shared: true, wait: LOCK_WAIT });
+  for (const route of await nodeRoutes(nl, record)) await ensureRoute(nl, route);
+}
+
+/**
+ * Removes the routes of the node that no attachment's record asks for: after a DEL, and whatever a killed one left.
+ * Exclusive, so that no ADD finds a route in place that is about to go.
+ * @throws as {@link ensureNodeRoutes}.
+ */
+export async function removeStaleRoutes(nl: Netlink): Promise<void> {
+  using lock = await lockDirectory(PODS_DIRECTORY, { create: false, wait: LOCK_WAIT });
+  const existing = (await listRoutes(nl, { table: Table.main, protocol: PROTOCOL_PODVPN })).filter(isOurs);
+  if (existing.length === 0) return;
+  const records = lock === undefined ? [] : listAttachments().map(({ record }) => record);
+  const wanted = [...refusals(records), ...(await podRoutes(nl, records))];
+  for (const route of existing) {
+    if (!wanted.some((candidate) => isRoute(route, candidate))) await ensureNoRoute(nl, route);
+  }
+}
+
+/** The routes that the node needs for one attachment. */
+export async function nodeRoutes(nl: Netlink, record: Attachment): Promise<Route[]> {
+  return [...refusals([record]), ...(await podRoutes(nl, [record]))];
+}
+
+/** A default route is never refused: the node's own traffic has nothing to do with a pod's full tunnel. */
+function refusals(records: readonly Attachment[]): Route[] {
+  const subnets = new Set(records.flatMap(({ virtualSubnets }) => virtualSubnets));
+  return [...subnets]
+    .filter((subnet) => prefixLength(subnet) > 0)
+    .map((dst) => ({
+      dst,
+      type: "unreachable",
+      table: Table.main,
+      scope: "universe",
+      metric: REFUSAL_METRIC,
+      protocol: PROTOCOL_PODVPN,
+    }));
+}
+
+async function podRoutes(nl: Netlink, records: readonly Attachment[]): Promise<Route[]> {
+  const routes: Route[] = [];
+  for (const { dst, via, dev } of records.flatMap((record): readonly HostRoute[] => record.hostRoutes)) {
+    const link = await getLink(nl, dev);
+    if (link === undefined) continue; // its DEL is under way, or somebody removed the bridge: CHECK tells
+    const gateway = via !== undefined && family(via) === family(dst) ? { gateway: via } : {};
+    routes.push({
+      dst,
+      type: "unicast",
+      table: Table.main,
+      scope: "gateway" in gateway || family(dst) === 6 ? "universe" : "link",
+      oif: link.index,
+      protocol: PROTOCOL_PODVPN,
+      ...gateway,
+    });
+  }
+  return routes;
+}
+
+/** Host routes and refusals in table main; other parts of podvpn use the same protocol number elsewhere. */
+function isOurs(route: Route): boolean {
+  const { metric, type } = route;
+  return type === "unreachable" ? metric === REFUSAL_METRIC : type === "unicast" && prefixLength(route.dst) >= 32;
+}

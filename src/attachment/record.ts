@@ -1,0 +1,112 @@
+import type { Result } from "../cni/result.ts";
+import { Code, Fault } from "../fault.ts";
+import type { Address } from "../net/address.ts";
+import type { Prefix } from "../net/prefix.ts";
+import { listDirectory, readText, writeAtomic } from "../os/file.ts";
+
+/** Where everything lies that lives as long as this boot: a tmpfs on every distribution. */
+export const RUN_DIRECTORY = "/run/podvpn";
+/** One directory for each attachment; locked while one of them changes what attachments share on the node. */
+export const PODS_DIRECTORY = `${RUN_DIRECTORY}/pods`;
+
+/** What CNI knows an attachment by (SPEC 1.1.0: container ID and interface name). */
+export interface AttachmentKey {
+  readonly containerID: string;
+  readonly ifname: string;
+}
+
+/** A route of the node to one of its own pods. */
+export interface HostRoute {
+  readonly dst: Prefix;
+  /** The pod's address on the link; absent when it has none of that family: then by neighbour discovery. */
+  readonly via?: Address;
+  readonly dev: string;
+}
+
+/**
+ * What one ADD made, as far as neither kernel nor daemons can tell. Written before the thing itself is made, so that
+ * a DEL finds all of it whenever the ADD was killed. Holds no secret.
+ */
+export interface Attachment extends AttachmentKey {
+  readonly version: 1;
+  /** `adding` until the result was complete: what a killed ADD leaves behind. */
+  readonly phase: "adding" | "ready";
+  readonly network: string;
+  readonly netns: string;
+  readonly dataPlane: "kernel" | "userspace";
+  readonly virtualSubnets: readonly Prefix[];
+  /** What stays outside the tunnel, as the guard was told. */
+  readonly excluded: readonly Prefix[];
+  /** The bridge's configuration as it was given to ADD; absent in a chain, where the link is another plugin's. */
+  readonly delegate?: Readonly<Record<string, unknown>>;
+  /** CNI_ARGS of the ADD, for a DEL that nobody called: GC. */
+  readonly args?: string;
+  readonly masquerade: boolean;
+  /** What the link was made as: the bridge's result, or in a chain the prevResult. */
+  readonly linkResult?: Result;
+  readonly virtualIPs: readonly Address[];
+  readonly hostRoutes: readonly HostRoute[];
+  readonly identity: string;
+}
+
+/**
+ * The directory of an attachment. `+` is in no container ID, so two attachments never share one. charon's socket is
+ * in it, and a socket's path has at most 107 bytes (sun_path), so a long container ID is cut and told apart by a hash.
+ */
+export function attachmentDirectory({ containerID, ifname }: AttachmentKey): string {
+  const name = `${containerID}+${ifname}`;
+  const short = Buffer.byteLength(name) <= 80 ? name : `${containerID.slice(0, 40)}+${fnv1a64(containerID)}+${ifname}`;
+  return `${PODS_DIRECTORY}/${short}`;
+}
+
+/** The record in an attachment's directory; undefined when there is none, or an empty one from a full disk. */
+export function readAttachment(directory: string): Attachment | undefined {
+  const text = readText(recordFile(directory));
+  if (text === undefined || text === "") return undefined;
+  try {
+    const record: unknown = JSON.parse(text);
+    if (isAttachment(record)) return record;
+  } catch {
+    // told below, with the same remedy
+  }
+  throw new Fault(
+    Code.io,
+    `${recordFile(directory)} is not a record of this podvpn`,
+    "remove that file; DEL then works from its configuration alone",
+  );
+}
+
+/** Writes the record. @throws Fault 5. */
+export function writeAttachment(directory: string, record: Attachment): void {
+  writeAtomic(recordFile(directory), JSON.stringify(record));
+}
+
+/** All attachments of this node, with their directories. Damaged records are left out. */
+export function listAttachments(): { readonly directory: string; readonly record: Attachment }[] {
+  return listDirectory(PODS_DIRECTORY).flatMap((name) => {
+    const directory = `${PODS_DIRECTORY}/${name}`;
+    try {
+      const record = readAttachment(directory);
+      return record === undefined ? [] : [{ directory, record }];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Path of an attachment's record. */
+export function recordFile(directory: string): string {
+  return `${directory}/attachment.json`;
+}
+
+/** Our own file in a directory that only root can write: its version says enough. */
+function isAttachment(record: unknown): record is Attachment {
+  return typeof record === "object" && record !== null && "version" in record && record.version === 1;
+}
+
+/** FNV-1a, 64 bit: tells names apart without loading node:crypto (4 ms). Nobody gains by a collision of their own IDs. */
+function fnv1a64(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(16).padStart(16, "0");
+}

@@ -1,0 +1,20 @@
+import type { Command } from "./command.ts";
+
+/** All commands of `podvpn`, in the order of its help. Each is loaded only when it is called. */
+export const commands: readonly Command[] = [
+  {
+    name: "install",
+    summary: "put the plugins into the runtime's CNI directory",
+    load: () => import("./install.ts"),
+  },
+  {
+    name: "uninstall",
+    summary: "take the plugins and every trace of them away",
+    load: () => import("./uninstall.ts"),
+  },
+  {
+    name: "version",
+    summary: "print the version",
+    load: () => import("./version.ts"),
+  },
+];

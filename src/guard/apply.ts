@@ -1,0 +1,70 @@
+import { listRules, ensureNoRule, ensureRule } from "../netlink/rules.ts";
+import { openRoute, openXfrm } from "../netlink/open.ts";
+import { ensureNoPolicy, ensurePolicy, listPolicies } from "../netlink/xfrm.ts";
+import { ensureTable, listTables, removeTables } from "../nftables/apply.ts";
+import { inNetns, type Netns } from "../os/namespace.ts";
+import type { Guard } from "./plan.ts";
+
+/** Puts a guard in place, in `netns` or here. Idempotent. @throws Fault 101 or 102 for what the kernel refuses. */
+export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
+  await Promise.all([
+    withSocket(openRoute, netns, guard.rules.length, async (nl) => {
+      for (const rule of guard.rules) await ensureRule(nl, rule);
+    }),
+    withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
+      for (const policy of guard.policies) await ensurePolicy(nl, policy);
+    }),
+    ...guard.tables.map((table) => ensureTable(table, netns)),
+  ]);
+}
+
+/** Takes a guard away; what is not there is fine. @throws Fault 101 or 102. */
+export async function removeGuard(guard: Guard, netns?: Netns): Promise<void> {
+  await removeTables(guard.tables, netns);
+  await withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
+    for (const policy of guard.policies) await ensureNoPolicy(nl, policy);
+  });
+  await withSocket(openRoute, netns, guard.rules.length, async (nl) => {
+    for (const rule of guard.rules) await ensureNoRule(nl, rule);
+  });
+}
+
+/** What of a guard is missing, in words; empty when it is whole. @throws Fault 101 or 102. */
+export async function missingOfGuard(guard: Guard, netns?: Netns): Promise<string[]> {
+  const missing: string[] = [];
+  await withSocket(openRoute, netns, guard.rules.length, async (nl) => {
+    const rules = await listRules(nl);
+    for (const { family, priority, dst, action } of guard.rules) {
+      const found = rules.some((rule) => rule.priority === priority && rule.dst === dst && rule.action === action);
+      if (!found) missing.push(`routing rule ${priority} to ${dst} ${action} (IPv${family})`);
+    }
+  });
+  await withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
+    const policies = await listPolicies(nl);
+    for (const { direction, src, dst, action } of guard.policies) {
+      const found = policies.some(
+        (policy) =>
+          policy.direction === direction && policy.src === src && policy.dst === dst && policy.action === action,
+      );
+      if (!found) missing.push(`XFRM policy dir ${direction} from ${src} to ${dst} ${action}`);
+    }
+  });
+  if (guard.tables.length > 0) {
+    const tables = await listTables(netns);
+    for (const { family, name } of guard.tables) {
+      if (!tables.includes(`${family} ${name}`)) missing.push(`nft table ${family} ${name}`);
+    }
+  }
+  return missing;
+}
+
+async function withSocket(
+  open: typeof openRoute,
+  netns: Netns | undefined,
+  entries: number,
+  use: (nl: ReturnType<typeof openRoute>) => Promise<void>,
+): Promise<void> {
+  if (entries === 0) return;
+  using nl = netns === undefined ? open() : inNetns(netns, open);
+  await use(nl);
+}

@@ -1,0 +1,102 @@
+import { family } from "../net/address.ts";
+import { contains, type Prefix } from "../net/prefix.ts";
+import { anyPrefix } from "../netlink/family.ts";
+import type { Rule } from "../netlink/rules.ts";
+import { PROTOCOL_PODVPN, Table as RoutingTable } from "../netlink/routes.ts";
+import type { WantedPolicy } from "../netlink/xfrm.ts";
+import { type Table, tableName } from "../nftables/table.ts";
+
+/** What a namespace must never let pass in plain. */
+export interface GuardRequest {
+  /** Names the filter table: one guard for each attachment of a namespace. */
+  readonly name: string;
+  readonly virtualSubnets: readonly Prefix[];
+  /** Prefixes that stay outside the tunnel; only those inside a virtual subnet make a difference. */
+  readonly excluded: readonly Prefix[];
+  readonly dataPlane: "kernel" | "userspace";
+  /** A pod drops silently (its clients wait for the tunnel to come back); a hub tells the sender. */
+  readonly refuse: "blackhole" | "unreachable";
+}
+
+/** The guard as the kernel shall have it. */
+export interface Guard {
+  readonly rules: readonly Rule[];
+  readonly tables: readonly Table[];
+  readonly policies: readonly WantedPolicy[];
+}
+
+/** Priorities of routing rules: exclusions, then charon's table 220, then the refusal of what it had no route for. */
+const EXCLUSION_PRIORITY = 210;
+const REFUSAL_PRIORITY = 221;
+
+/** Loses to every policy that charon installs (it counts down from about 400,000; the lower number wins). */
+const BLOCK_PRIORITY = 4_000_000_000;
+const EXCLUSION_POLICY_PRIORITY = 3_900_000_000;
+
+/** Interfaces of kernel-libipsec: the only ones by which decrypted packets come and packets to be encrypted go. */
+const TUNNEL_INTERFACES = "ipsec*";
+
+/**
+ * The fail-closed guard of a namespace: nothing to the virtual subnets leaves in plain, nothing from them is taken in
+ * plain. Pure. Three means, for what each cannot do alone:
+ * - a routing rule behind charon's table refuses what has no tunnel. A rule and not a blackhole route: it does not
+ *   depend on what the main table holds, so `virtualSubnet: 0.0.0.0/0` and stray routes fail closed as well.
+ * - user space: a filter on everything that is not the tunnel's TUN device; it also stops a socket that is bound to
+ *   eth0, for which the kernel ignores a failed route lookup, and plain packets that come in.
+ * - kernel ESP: XFRM block policies, as decrypted packets come by eth0 too. 0.0.0.0/0 on one side always: a policy
+ *   with the very selector of charon's would be replaced by it and be gone with it (docs/facts/kernel-esp.md).
+ */
+export function planGuard(request: GuardRequest): Guard {
+  const { virtualSubnets, refuse } = request;
+  const excluded = request.excluded.filter((prefix) => virtualSubnets.some((subnet) => contains(subnet, prefix)));
+  const rules: Rule[] = [
+    ...unique(excluded).map((dst) => rule(EXCLUSION_PRIORITY, dst, { action: "lookup", table: RoutingTable.main })),
+    ...virtualSubnets.map((dst) => rule(REFUSAL_PRIORITY, dst, { action: refuse })),
+  ];
+  return request.dataPlane === "userspace"
+    ? { rules, tables: [filter(request.name, virtualSubnets, excluded)], policies: [] }
+    : { rules, tables: [], policies: blockPolicies(virtualSubnets, excluded) };
+}
+
+function rule(priority: number, dst: Prefix, what: Pick<Rule, "action" | "table">): Rule {
+  return { family: family(dst), priority, dst, protocol: PROTOCOL_PODVPN, ...what };
+}
+
+function filter(name: string, virtualSubnets: readonly Prefix[], excluded: readonly Prefix[]): Table {
+  const drop = (direction: "saddr" | "daddr", device: "iifname" | "oifname") =>
+    virtualSubnets.map((subnet) => {
+      const exceptions = excluded.filter((prefix) => contains(subnet, prefix));
+      const protocol = family(subnet) === 4 ? "ip" : "ip6";
+      const except = exceptions.length === 0 ? "" : ` ${protocol} ${direction} != { ${unique(exceptions).join(", ")} }`;
+      return `${device} != "lo" ${device} != "${TUNNEL_INTERFACES}" ${protocol} ${direction} ${subnet}${except} counter drop`;
+    });
+  return {
+    family: "inet",
+    name: tableName(name),
+    chains: [
+      // Before connection tracking and every other table: priority "raw".
+      { name: "in", type: "filter", hook: "prerouting", priority: -300, rules: drop("saddr", "iifname") },
+      { name: "out", type: "filter", hook: "postrouting", priority: -300, rules: drop("daddr", "oifname") },
+    ],
+  };
+}
+
+function blockPolicies(virtualSubnets: readonly Prefix[], excluded: readonly Prefix[]): WantedPolicy[] {
+  const both = (prefixes: readonly Prefix[], action: "allow" | "block", priority: number) =>
+    prefixes.flatMap((prefix): WantedPolicy[] => {
+      const any = anyPrefix(family(prefix));
+      return [
+        { direction: "in", src: prefix, dst: any, action, priority },
+        { direction: "fwd", src: prefix, dst: any, action, priority },
+        { direction: "out", src: any, dst: prefix, action, priority },
+      ];
+    });
+  return [
+    ...both(unique(excluded), "allow", EXCLUSION_POLICY_PRIORITY),
+    ...both(virtualSubnets, "block", BLOCK_PRIORITY),
+  ];
+}
+
+function unique<T>(items: readonly T[]): T[] {
+  return [...new Set(items)];
+}

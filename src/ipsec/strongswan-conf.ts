@@ -1,0 +1,92 @@
+/** A tree of strongswan.conf: sections and settings. */
+export interface Settings {
+  readonly [key: string]: string | number | boolean | Settings;
+}
+
+/** Where ESP is done: in the kernel (XFRM), or in charon over a TUN device (kernel-libipsec). */
+export type DataPlane = "kernel" | "userspace";
+
+/**
+ * charon's plugins for PSK, x25519, AES-GCM and SHA-2, and no more: a charon of a pod starts in two thirds of the
+ * time and holds half of the private memory of a fully loaded one (docs/facts/strongswan.md).
+ * Order matters: kernel-libipsec before kernel-netlink takes ESP and leaves addresses and routes to it.
+ */
+export function pluginList(dataPlane: DataPlane): string {
+  const esp = dataPlane === "userspace" ? "kernel-libipsec " : "";
+  return `random nonce aes gcm sha2 sha1 hmac kdf curve25519 ${esp}kernel-netlink socket-default vici`;
+}
+
+/** What differs between the charons that podvpn starts. */
+export interface CharonOptions {
+  /** Private directory of this charon: its socket, log and configuration lie there. */
+  readonly directory: string;
+  readonly dataPlane: DataPlane;
+  /** 1, or 2 for debugging: above that charon would log key material. */
+  readonly logLevel: 1 | 2;
+  /** MTU of the routes into the tunnel, in bytes; charon's own choice without it. */
+  readonly routeMtu?: number;
+  /** Further settings of the `charon-systemd` section. */
+  readonly settings: Settings;
+}
+
+export function viciSocket(directory: string): string {
+  return `${directory}/vici`;
+}
+
+export function charonLog(directory: string): string {
+  return `${directory}/charon.log`;
+}
+
+/** The text of a strongswan.conf for one charon (strongswan.conf(5), 5.9). Pure. */
+export function strongswanConf(options: CharonOptions): string {
+  return render({
+    "charon-systemd": {
+      load: pluginList(options.dataPlane),
+      journal: { default: -1 },
+      filelog: {
+        podvpn: {
+          path: charonLog(options.directory),
+          default: options.logLevel,
+          flush_line: true,
+          // Appending, so that a log cut short from outside goes on at its new end.
+          append: true,
+          time_format: "%Y-%m-%dT%H:%M:%S",
+          time_add_ms: true,
+        },
+      },
+      plugins: {
+        vici: { socket: `unix://${viciSocket(options.directory)}` },
+        ...(options.routeMtu === undefined ? {} : { "kernel-netlink": { mtu: options.routeMtu } }),
+      },
+      ...options.settings,
+    },
+  });
+}
+
+/** Settings of a pod's charon. */
+export const POD_SETTINGS: Settings = {
+  // kernel-libipsec holds 8 workers for ever and each VICI command one more: with 9 `initiate` never ends.
+  threads: 12,
+  // Random ports: 500 and 4500 stay free for the pod, and two attachments of one pod do not meet.
+  port: 0,
+  port_nat_t: 0,
+  // A silent hub is given up after 4.6 s (0.5 * (1.6^4 - 1) / 0.6), then tried again (keyingtries = 0).
+  retransmit_timeout: 0.5,
+  retransmit_base: 1.6,
+  retransmit_tries: 3,
+  // Per cent: a thousand pods must not hit a restarted hub in step.
+  retransmit_jitter: 20,
+  install_virtual_ip: true,
+  routing_table: 220,
+  routing_table_prio: 220,
+};
+
+function render(settings: Settings, indent = ""): string {
+  return Object.entries(settings)
+    .map(([key, value]) => {
+      if (typeof value === "object") return `${indent}${key} {\n${render(value, `${indent}  `)}${indent}}\n`;
+      const text = typeof value === "boolean" ? (value ? "yes" : "no") : String(value);
+      return `${indent}${key} = ${text}\n`;
+    })
+    .join("");
+}

@@ -1,0 +1,73 @@
+/**
+ * Netlink speaks the host's byte order. Every Linux that podvpn runs on (x86-64, arm64) is little-endian; a big-endian
+ * host would change this one line. Addresses, ports and SPIs inside the messages are in network order all the same.
+ */
+const HOST_IS_LITTLE_ENDIAN = true;
+
+export function u8(value: number): Uint8Array {
+  return Uint8Array.of(value);
+}
+
+export function u16(value: number): Uint8Array {
+  return filled(2, (view) => view.setUint16(0, value, HOST_IS_LITTLE_ENDIAN));
+}
+
+export function u32(value: number): Uint8Array {
+  return filled(4, (view) => view.setUint32(0, value, HOST_IS_LITTLE_ENDIAN));
+}
+
+export function u64(value: bigint): Uint8Array {
+  return filled(8, (view) => view.setBigUint64(0, value, HOST_IS_LITTLE_ENDIAN));
+}
+
+/** `count` bytes of zero: padding, and fields that are left to the kernel. */
+export function zeros(count: number): Uint8Array {
+  return new Uint8Array(count);
+}
+
+/** A C string: UTF-8 with its terminating zero. */
+export function cString(text: string): Uint8Array {
+  return Buffer.from(`${text}\0`, "utf8");
+}
+
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(parts);
+}
+
+/** @throws RangeError past the end, as all readers here: a short message is never read as zeros. */
+export function readU8(bytes: Uint8Array, offset: number): number {
+  return viewOf(bytes).getUint8(offset);
+}
+
+export function readU16(bytes: Uint8Array, offset: number): number {
+  return viewOf(bytes).getUint16(offset, HOST_IS_LITTLE_ENDIAN);
+}
+
+export function readU32(bytes: Uint8Array, offset: number): number {
+  return viewOf(bytes).getUint32(offset, HOST_IS_LITTLE_ENDIAN);
+}
+
+export function readI32(bytes: Uint8Array, offset: number): number {
+  return viewOf(bytes).getInt32(offset, HOST_IS_LITTLE_ENDIAN);
+}
+
+/** In network byte order, as SPIs are. */
+export function readBigEndianU32(bytes: Uint8Array, offset: number): number {
+  return viewOf(bytes).getUint32(offset, false);
+}
+
+/** Up to the first zero, or to the end. */
+export function readCString(bytes: Uint8Array): string {
+  const end = bytes.indexOf(0);
+  return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString("utf8");
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function filled(length: number, fill: (view: DataView) => void): Uint8Array {
+  const bytes = new Uint8Array(length);
+  fill(viewOf(bytes));
+  return bytes;
+}

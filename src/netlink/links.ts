@@ -1,0 +1,138 @@
+import { attribute, nest, nested, optional, parseAttributes, u32Of } from "./attributes.ts";
+import { concat, cString, readCString, readI32, readU32, u8, u16, u32, zeros } from "./bytes.ts";
+import { unless } from "./error.ts";
+import { type Message, NLM_F_CREATE, NLM_F_EXCL } from "./message.ts";
+import type { Netlink } from "./netlink.ts";
+
+/** A network device as the kernel has it. */
+export interface Link {
+  readonly index: number;
+  readonly name: string;
+  /** In bytes. */
+  readonly mtu: number;
+  /** IFF_UP: set up by the administrator; says nothing about the carrier. */
+  readonly up: boolean;
+  /** Link-layer address, `aa:bb:cc:dd:ee:ff`; empty for a TUN device. */
+  readonly address: string;
+  /** Index of the bridge that it is a port of. */
+  readonly master?: number;
+  /** "bridge", "veth", "tun", …; absent for hardware and loopback. */
+  readonly kind?: string;
+  /** Index of the veth peer or the lower device, perhaps in another namespace. */
+  readonly linkIndex?: number;
+}
+
+/** A link to be made. It is made down: the kernel cannot set a veth up before it has its peer (ENOTCONN). */
+export type NewLink = {
+  readonly name: string;
+  /** `aa:bb:cc:dd:ee:ff`. A bridge without one takes the lowest of its ports', and changes it with them. */
+  readonly address?: string;
+  /** In bytes; of a veth both ends'. */
+  readonly mtu?: number;
+} & ({ readonly kind: "bridge" | "dummy" } | { readonly kind: "veth"; readonly peer: string });
+
+/** The link of that name (at most 15 bytes) or index, or undefined. @throws NetlinkError */
+export async function getLink(nl: Netlink, nameOrIndex: string | number): Promise<Link | undefined> {
+  const byName = typeof nameOrIndex === "string";
+  const body = concat(
+    linkHeader({ index: byName ? 0 : nameOrIndex }),
+    optional(IFLA_IFNAME, byName ? nameOrIndex : undefined, cString),
+    attribute(IFLA_EXT_MASK, u32(SKIP_STATISTICS)),
+  );
+  const answer = await unless(nl.get(RTM_GETLINK, body, `read the link ${nameOrIndex}`), "ENODEV");
+  return answer && parseLink(answer);
+}
+
+/** All links of the namespace, by index. @throws NetlinkError */
+export async function listLinks(nl: Netlink): Promise<Link[]> {
+  const body = concat(linkHeader({}), attribute(IFLA_EXT_MASK, u32(SKIP_STATISTICS)));
+  return (await nl.dump(RTM_GETLINK, body, "list the links")).map(parseLink);
+}
+
+/** @throws NetlinkError EEXIST when the name, or a veth's peer name, is taken; nothing is made then. */
+export async function addLink(nl: Netlink, link: NewLink): Promise<void> {
+  const mtu = optional(IFLA_MTU, link.mtu, u32);
+  const data =
+    link.kind === "veth"
+      ? nest(IFLA_INFO_DATA, nest(VETH_INFO_PEER, linkHeader({}), attribute(IFLA_IFNAME, cString(link.peer)), mtu))
+      : zeros(0);
+  const body = concat(
+    linkHeader({}),
+    attribute(IFLA_IFNAME, cString(link.name)),
+    optional(IFLA_ADDRESS, link.address, macBytes),
+    mtu,
+    nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, cString(link.kind)), data),
+  );
+  await nl.change(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, `add the ${link.kind} ${link.name}`);
+}
+
+/** Sets what is given and leaves the rest; a no-op when it is so already. @throws NetlinkError ENODEV */
+export async function setLink(
+  nl: Netlink,
+  index: number,
+  wanted: { readonly up?: boolean; readonly mtu?: number },
+): Promise<void> {
+  const body = concat(linkHeader({ index, ...wanted }), optional(IFLA_MTU, wanted.mtu, u32));
+  await nl.change(RTM_NEWLINK, 0, body, `set link ${index} to ${JSON.stringify(wanted)}`);
+}
+
+/** A veth's peer goes with it. @throws NetlinkError ENODEV */
+export async function deleteLink(nl: Netlink, index: number): Promise<void> {
+  await nl.change(RTM_DELLINK, 0, linkHeader({ index }), `delete link ${index}`);
+}
+
+/** struct ifinfomsg and attributes (linux/if_link.h). */
+function parseLink({ body }: Message): Link {
+  const attributes = parseAttributes(body.subarray(IFINFOMSG));
+  const kind = nested(attributes, IFLA_LINKINFO).get(IFLA_INFO_KIND);
+  const master = u32Of(attributes, IFLA_MASTER);
+  const linkIndex = u32Of(attributes, IFLA_LINK);
+  return {
+    index: readI32(body, 4),
+    name: readCString(attributes.get(IFLA_IFNAME) ?? zeros(0)),
+    mtu: u32Of(attributes, IFLA_MTU) ?? 0,
+    up: (readU32(body, 8) & IFF_UP) !== 0,
+    address: macText(attributes.get(IFLA_ADDRESS) ?? zeros(0)),
+    ...(master !== undefined && { master }),
+    ...(kind !== undefined && { kind: readCString(kind) }),
+    ...(linkIndex !== undefined && { linkIndex }),
+  };
+}
+
+/** struct ifinfomsg; `up` undefined changes no flag. */
+function linkHeader({ index, up }: { readonly index?: number; readonly up?: boolean | undefined }): Uint8Array {
+  return concat(
+    u8(0), // AF_UNSPEC
+    u8(0),
+    u16(0),
+    u32(index ?? 0),
+    u32(up ? IFF_UP : 0),
+    u32(up === undefined ? 0 : IFF_UP), // which flags to change
+  );
+}
+
+function macBytes(text: string): Uint8Array {
+  return Uint8Array.from(text.split(":"), (octet) => Number.parseInt(octet, 16));
+}
+
+function macText(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+const IFINFOMSG = 16;
+const IFF_UP = 1;
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const RTM_GETLINK = 18;
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_LINK = 5;
+const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_EXT_MASK = 29;
+const IFLA_INFO_KIND = 1;
+const IFLA_INFO_DATA = 2;
+const VETH_INFO_PEER = 1;
+/** RTEXT_FILTER_SKIP_STATS: half of each answer. */
+const SKIP_STATISTICS = 8;

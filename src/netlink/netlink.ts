@@ -1,0 +1,213 @@
+import { effect } from "../os/effect.ts";
+import { readI32 } from "./bytes.ts";
+import { NetlinkError, netlinkError } from "./error.ts";
+import {
+  decodeMessages,
+  encodeMessage,
+  type Message,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+} from "./message.ts";
+
+/** A datagram socket to the kernel. {@link openRoute} makes the real one; tests have one that loses and interrupts. */
+export interface Transport {
+  /** Never throws; `failed` is called when the kernel did not take the datagram. */
+  send(datagram: Uint8Array, failed: (error: NetlinkError) => void): void;
+  /** @throws NetlinkError */
+  join(group: number): void;
+  leave(group: number): void;
+  /** Whether the socket alone keeps the process alive. */
+  keepAlive(yes: boolean): void;
+  close(): void;
+}
+
+/** Where a {@link Transport} delivers; no call may come from inside one of its own methods. */
+export interface Inbox {
+  /** `multicast`: sent to a group, hence a notification even if it carries one of our sequence numbers. */
+  datagram(bytes: Uint8Array, multicast: boolean): void;
+  failed(error: NetlinkError): void;
+}
+
+/** A notification, or "overrun": some were lost because they came faster than they were read (ENOBUFS). */
+export type Listener = (event: Message | "overrun") => void;
+
+interface Exchange {
+  readonly operation: string;
+  readonly answers: Message[];
+  readonly resolve: (answers: Message[]) => void;
+  readonly reject: (error: NetlinkError) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/**
+ * Requests and notifications over one netlink socket. It belongs for good to the network namespace that the thread was
+ * in when it was opened. It keeps the process alive only while an answer is due.
+ */
+export class Netlink implements Disposable {
+  readonly #transport: Transport;
+  readonly #exchanges = new Map<number, Exchange>();
+  readonly #listeners = new Map<number, Set<Listener>>();
+  #sequence = 0;
+  #closed = false;
+
+  constructor(connect: (inbox: Inbox) => Transport) {
+    this.#transport = connect({
+      datagram: (bytes, multicast) => this.#receive(bytes, multicast),
+      failed: (error) => this.#failed(error),
+    });
+    this.#transport.keepAlive(false);
+  }
+
+  /**
+   * Changes something in the kernel.
+   * @param flags NLM_F_CREATE and the like, besides those of every request.
+   * @param operation In words, for the error: "add the link br0".
+   * @throws NetlinkError when the kernel refuses.
+   */
+  async change(type: number, flags: number, body: Uint8Array, operation: string): Promise<void> {
+    await this.#exchange(type, NLM_F_ACK | flags, body, operation);
+    effect(operation);
+  }
+
+  /** Reads one thing; undefined only where the kernel answers with nothing. @throws NetlinkError as `change`. */
+  async get(type: number, body: Uint8Array, operation: string): Promise<Message | undefined> {
+    const [answer] = await this.#exchange(type, NLM_F_ACK, body, operation);
+    return answer;
+  }
+
+  /**
+   * Reads a whole table. Reads again when it changed under the reader's hands.
+   * @throws NetlinkError as `change`; EINTR when the table never keeps still.
+   */
+  async dump(type: number, body: Uint8Array, operation: string): Promise<Message[]> {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt += 1) {
+      const answers = await this.#exchange(type, NLM_F_DUMP, body, operation);
+      const end = answers.pop();
+      const interrupted = [...answers, end].some((message) => message && message.flags & NLM_F_DUMP_INTR);
+      if (!interrupted) return answers;
+    }
+    throw new NetlinkError("EINTR", operation, { message: `the table changed during ${DUMP_ATTEMPTS} readings` });
+  }
+
+  /** Calls `listener` for each notification to `groups` (RTNLGRP_…), until disposed of. @throws NetlinkError */
+  subscribe(groups: readonly number[], listener: Listener): Disposable {
+    if (this.#closed) throw closedError("subscribe");
+    const leave = (): void => {
+      for (const group of groups) this.#leave(group, listener);
+    };
+    try {
+      for (const group of groups) this.#join(group, listener);
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    return { [Symbol.dispose]: leave };
+  }
+
+  /** What is still due is rejected with ECANCELED. A second call does nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listeners.clear();
+    this.#transport.close();
+    for (const [sequence, { operation }] of this.#exchanges) this.#end(sequence, closedError(operation));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Answers up to the one that ends them: NLMSG_ERROR with value 0 is left out, NLMSG_DONE is the last. */
+  #exchange(type: number, flags: number, body: Uint8Array, operation: string): Promise<Message[]> {
+    if (this.#closed) return Promise.reject(closedError(operation));
+    this.#sequence = (this.#sequence % 0xffffffff) + 1; // 0 is what the kernel's own notifications carry
+    const sequence = this.#sequence;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#end(sequence, silence(operation)), ANSWER_WITHIN_MS);
+      this.#exchanges.set(sequence, { operation, answers: [], resolve, reject, timer });
+      this.#transport.keepAlive(true);
+      this.#transport.send(encodeMessage({ type, flags: NLM_F_REQUEST | flags, sequence, body }), (error) =>
+        this.#end(sequence, new NetlinkError(error.errno, operation, { cause: error })),
+      );
+    });
+  }
+
+  #receive(datagram: Uint8Array, multicast: boolean): void {
+    if (this.#closed) return;
+    try {
+      for (const message of decodeMessages(datagram)) {
+        if (multicast) this.#notify(message);
+        else this.#answer(message);
+      }
+    } catch (cause) {
+      this.#failed(new NetlinkError("EBADMSG", "understand the kernel's answer", { cause }));
+    }
+  }
+
+  #answer(message: Message): void {
+    const exchange = this.#exchanges.get(message.sequence);
+    if (exchange === undefined) return; // came after its deadline
+    const ends = message.type === NLMSG_ERROR || message.type === NLMSG_DONE;
+    if (message.type !== NLMSG_ERROR) exchange.answers.push(message);
+    if (!ends) return;
+    // Both begin with a negative errno or 0; before Linux 4.13 NLMSG_DONE may be empty.
+    const errno = message.body.length >= 4 ? -readI32(message.body, 0) : 0;
+    this.#end(message.sequence, errno > 0 ? netlinkError(errno, exchange.operation) : undefined);
+  }
+
+  #end(sequence: number, error: NetlinkError | undefined): void {
+    const exchange = this.#exchanges.get(sequence);
+    if (exchange === undefined) return;
+    this.#exchanges.delete(sequence);
+    clearTimeout(exchange.timer);
+    if (this.#exchanges.size === 0 && !this.#closed) this.#transport.keepAlive(false);
+    if (error === undefined) exchange.resolve(exchange.answers);
+    else exchange.reject(error);
+  }
+
+  /** ENOBUFS concerns notifications only: answers are paced by the reader. Anything else ends what is due. */
+  #failed(error: NetlinkError): void {
+    if (error.errno === "ENOBUFS") {
+      this.#notify("overrun");
+      return;
+    }
+    for (const [sequence, { operation }] of this.#exchanges) {
+      this.#end(sequence, new NetlinkError(error.errno, operation, { cause: error }));
+    }
+  }
+
+  #notify(event: Message | "overrun"): void {
+    // The same listener may have joined several groups: a datagram does not tell which one it was sent to.
+    for (const listener of new Set([...this.#listeners.values()].flatMap((set) => [...set]))) listener(event);
+  }
+
+  #join(group: number, listener: Listener): void {
+    const listeners = this.#listeners.get(group) ?? new Set();
+    if (listeners.size === 0) this.#transport.join(group);
+    this.#listeners.set(group, listeners.add(listener));
+  }
+
+  #leave(group: number, listener: Listener): void {
+    const listeners = this.#listeners.get(group);
+    if (!listeners?.delete(listener) || listeners.size > 0) return;
+    this.#listeners.delete(group);
+    this.#transport.leave(group);
+  }
+}
+
+const DUMP_ATTEMPTS = 10;
+
+/** The kernel answers inside sendmsg(2); only a fault of ours or a stuck kernel lasts this long. */
+const ANSWER_WITHIN_MS = 10_000;
+
+function silence(operation: string): NetlinkError {
+  return new NetlinkError("ETIMEDOUT", operation, { message: `no answer from the kernel in ${ANSWER_WITHIN_MS} ms` });
+}
+
+function closedError(operation: string): NetlinkError {
+  return new NetlinkError("ECANCELED", operation, { message: "the netlink socket was closed" });
+}

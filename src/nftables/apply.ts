@@ -1,0 +1,50 @@
+import { Code, Fault } from "../fault.ts";
+import type { Netns } from "../os/namespace.ts";
+import { run } from "../os/process.ts";
+import { createScript, removeScript, replaceScript, type Table } from "./table.ts";
+
+/** Milliseconds: nft waits for the kernel's commit mutex while others change tables. */
+const TIMEOUT = 10_000;
+
+/** Makes a table that is most likely not there yet, or replaces it. @throws Fault 101 or 102. */
+export async function ensureTable(table: Table, netns?: Netns): Promise<void> {
+  const created = await nft(createScript(table), netns);
+  if (created === undefined) return;
+  if (!/File exists/.test(created)) throw refused(table.name, created);
+  const replaced = await nft(replaceScript(table), netns);
+  if (replaced !== undefined) throw refused(table.name, replaced);
+}
+
+/** Removes tables in one transaction; those that are not there are fine. @throws Fault 101 or 102. */
+export async function removeTables(tables: readonly Pick<Table, "family" | "name">[], netns?: Netns): Promise<void> {
+  if (tables.length === 0) return;
+  const failure = await nft(tables.map(removeScript).join(""), netns);
+  if (failure !== undefined) throw refused(tables.map(({ name }) => name).join(", "), failure);
+}
+
+/** Names of the tables of a namespace, as `family name`. @throws Fault 101 or 102. */
+export async function listTables(netns?: Netns): Promise<string[]> {
+  const { code, stdout, stderr } = await runNft(["list", "tables"], "", netns);
+  if (code !== 0) throw refused("the list of tables", stderr.toString());
+  return stdout
+    .toString()
+    .split("\n")
+    .filter((line) => line.startsWith("table "))
+    .map((line) => line.slice("table ".length));
+}
+
+/** Runs a script as one transaction; undefined when it was carried out, else what nft said. */
+async function nft(script: string, netns: Netns | undefined): Promise<string | undefined> {
+  const { code, stderr } = await runNft(["-f", "-"], script, netns);
+  return code === 0 ? undefined : stderr.toString();
+}
+
+function runNft(args: readonly string[], input: string, netns: Netns | undefined) {
+  return run("nft", [...args], { input, timeout: TIMEOUT, ...(netns === undefined ? {} : { netns }) });
+}
+
+function refused(what: string, stderr: string): Fault {
+  return new Fault(Code.kernel, `nft refused ${what}`, "see that the kernel has nf_tables (`nft list ruleset`)", {
+    details: stderr.trim(),
+  });
+}

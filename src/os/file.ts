@@ -1,0 +1,138 @@
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
+import { Code, Fault } from "../fault.ts";
+import { effect } from "./effect.ts";
+
+/** Makes `path` and its parents; what is made has mode 0700. @throws Fault 5. */
+export function mkdirPrivate(path: string): void {
+  translated(path, () => mkdirSync(path, { recursive: true, mode: 0o700 }));
+  effect(`mkdir ${path}`);
+}
+
+/**
+ * Writes a file so that a reader sees all of it or none: temporary file beside it, fsync, rename.
+ * @param mode Permission bits, 0600 unless told. @throws Fault 5, with a remedy of its own for a full disk.
+ */
+export function writeAtomic(path: string, data: string | Uint8Array, mode = 0o600): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  translated(path, () => {
+    try {
+      const fd = openSync(temporary, "w", mode);
+      effect(`create ${temporary}`);
+      try {
+        const bytes = typeof data === "string" ? Buffer.from(data) : data;
+        for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
+  });
+  effect(`write ${path}`);
+}
+
+/** The file's text, or undefined when there is none. @throws Fault 5 for every other failure. */
+export function readText(path: string): string | undefined {
+  return absent(path, () => readFileSync(path, "utf8"));
+}
+
+/** Names in a directory, or none when it does not exist. @throws Fault 5 for every other failure. */
+export function listDirectory(path: string): string[] {
+  return absent(path, () => readdirSync(path)) ?? [];
+}
+
+/** Where a symbolic link (also one of /proc) points, or undefined when it is gone. @throws Fault 5. */
+export function readLink(path: string): string | undefined {
+  return absent(path, () => readlinkSync(path));
+}
+
+/** Removes a file or a tree; nothing there is fine. @throws Fault 5. */
+export function removeTree(path: string): void {
+  translated(path, () => rmSync(path, { recursive: true, force: true }));
+  effect(`remove ${path}`);
+}
+
+function absent<T>(path: string, read: () => T): T | undefined {
+  return translated(path, () => {
+    try {
+      return read();
+    } catch (error) {
+      // ESRCH: a file of /proc whose process ended between open and read.
+      const code = errnoOf(error);
+      if (code === "ENOENT" || code === "ENOTDIR" || code === "ESRCH") return undefined;
+      throw error;
+    }
+  });
+}
+
+function translated<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause;
+    const errno = errnoOf(cause) ?? "unknown error";
+    const remedy = REMEDIES[errno] ?? "see that the path is on a healthy, writable file system";
+    throw new Fault(Code.io, `${path}: ${errno}`, remedy, { cause });
+  }
+}
+
+const REMEDIES: Record<string, string | undefined> = {
+  ENOSPC: "free space on that file system",
+  EDQUOT: "free space on that file system",
+  EACCES: "run as root, or correct the permissions",
+  EPERM: "run as root, or correct the permissions",
+  EROFS: "mount that file system read-write",
+};
+
+function errnoOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : undefined;
+}
+
+/** The first executable regular file `name` in `directories`, or undefined. */
+export function findExecutable(name: string, directories: readonly string[]): string | undefined {
+  return directories.map((directory) => `${directory}/${name}`).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Why a device cannot be opened for reading and writing, as an errno name; undefined when it can. */
+export function deviceRefusal(path: string): string | undefined {
+  try {
+    closeSync(openSync(path, "r+"));
+    return undefined;
+  } catch (error) {
+    return errnoOf(error) ?? "EIO";
+  }
+}
+
+/** Empties the file when it has more than `bytes`; nothing there is fine. @throws Fault 5. */
+export function truncateAbove(path: string, bytes: number): void {
+  translated(path, () => {
+    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > bytes) truncateSync(path);
+  });
+}

@@ -1,0 +1,43 @@
+import { lstatSync, realpathSync, type Stats } from "node:fs";
+
+/**
+ * Whether only root, or the user who runs this, can change the file that `stats` describes.
+ * Group counts as others: Debian's /usr/local is writable by the group staff.
+ */
+export function isTrusted(stats: Stats): boolean {
+  return hasTrustedOwner(stats) && (stats.mode & 0o022) === 0;
+}
+
+function hasTrustedOwner(stats: Stats): boolean {
+  return stats.uid === 0 || stats.uid === process.geteuid?.();
+}
+
+/**
+ * The first directory on the way to `directory`, itself included, in which somebody else could exchange what lies
+ * there; undefined when there is none. Symbolic links are followed: the way is that of the real directory.
+ * A sticky directory above it (/tmp, a bare tmpfs) is fine: there, nobody can rename what belongs to somebody else.
+ */
+export function untrustedDirectory(directory: string): string | undefined {
+  const real = realpathSync(directory);
+  for (let path = real; ; path = parent(path)) {
+    const stats = lstatSync(path);
+    const sticky = path !== real && (stats.mode & STICKY) !== 0 && hasTrustedOwner(stats);
+    if (!isTrusted(stats) && !sticky) return path;
+    if (path === "/") return undefined;
+  }
+}
+
+/** S_ISVTX, which fs.constants does not have. */
+const STICKY = 0o1000;
+
+/** `directory`, or of those above it the nearest that exists. */
+export function nearestExisting(directory: string): string {
+  for (let path = directory; path !== "/"; path = parent(path)) {
+    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return path;
+  }
+  return "/";
+}
+
+function parent(path: string): string {
+  return path.slice(0, path.lastIndexOf("/")) || "/";
+}

@@ -1,0 +1,94 @@
+import { Code, Fault } from "../fault.ts";
+import { ENVIRONMENT } from "./place.ts";
+import { Program } from "./program.ts";
+
+/**
+ * What process 1 of the new namespaces does. Until `mount -t proc` /proc is still ours, which is how it learns the pid
+ * by which we know it. What the node writes below /etc, /opt and /var/lib stays in its own memory (overlay), so that
+ * mount points, configurations and plugins need not be made on the machine. rp_filter is off: the kernel must not
+ * close by chance the holes that podvpn has to close.
+ * Then it waits for a word from us: end of file (also by our SIGKILL) ends it, and all in its namespaces with it.
+ * SIGCHLD is ignored from there on: the kernel then reaps the orphans of the node, which nobody else would.
+ */
+const INIT = `set -e
+read -r pid rest </proc/self/stat
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/netns /run/lock
+mount -t tmpfs -o mode=700 tmpfs /mnt
+for directory in /etc /opt /var/lib; do
+  layer=/mnt/$directory
+  mkdir -p $layer/upper $layer/work
+  mount -t overlay -o lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work overlay $directory
+done
+umount -l /mnt
+for directory in /etc/cni/net.d /var/lib/cni /var/lib/podvpn; do
+  mkdir -p $directory
+  mount -t tmpfs -o mode=700 tmpfs $directory
+done
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+cd /proc/sys/net
+echo 1 >ipv4/ip_forward
+echo 1 >ipv6/conf/all/forwarding
+for interface in all default; do
+  echo 0 >ipv4/conf/$interface/rp_filter
+  echo 0 >ipv6/conf/$interface/accept_dad
+  echo 0 >ipv6/conf/$interface/accept_ra
+done
+cd /
+ip link set lo up
+trap "" CHLD
+echo "ready $pid"
+read -r word && [ "$word" = keep ] && exec sleep infinity`;
+
+const UNSHARE = [
+  "--net",
+  "--mount",
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "--propagation",
+  "private",
+  "sh",
+  "-c",
+  INIT,
+] as const;
+
+/**
+ * Anonymous network, mount and pid namespaces, held open by one process. All that runs in them ends with it, and it
+ * ends with us, even when we are killed.
+ */
+export class Holder implements AsyncDisposable {
+  private constructor(
+    private readonly program: Program,
+    /** Process 1 of the namespaces, as we see it. */
+    readonly pid: number,
+  ) {}
+
+  /** @throws Fault 101 when the kernel refuses, above all when we are not root. */
+  static async create(name: string): Promise<Holder> {
+    const program = new Program(`namespaces of ${name}`, "/usr/bin/unshare", UNSHARE, { env: ENVIRONMENT });
+    try {
+      const ready = await program.line(/^ready \d+$/, 10_000);
+      return new Holder(program, Number(ready.slice("ready ".length)));
+    } catch (cause) {
+      await program.stop("SIGKILL");
+      const details = program.lines.join("\n");
+      throw new Fault(Code.missingPart, `no namespaces for ${name}`, "run as root, with util-linux and iproute2", {
+        cause,
+        details,
+      });
+    }
+  }
+
+  /** Lets the namespaces outlive us: from now on they end when process `pid` is killed. */
+  async keep(): Promise<void> {
+    await this.program.write("keep\n");
+    this.program.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // unshare(1) ends after process 1, and that after all others in its pid namespace: then nothing is left.
+    await this.program.finish();
+  }
+}

@@ -1,0 +1,35 @@
+import { defineConfig } from "vitest/config";
+
+/** Imports of workspace packages (`vici`) reach their TypeScript, not what was built of it. */
+const conditions = ["podvpn-source"];
+
+/** One project ("ring") a folder. Bounds are for the slowest machine that tests run on: two busy cores. */
+function ring(name: string, options: { timeout: number; parallel: boolean }) {
+  return {
+    resolve: { conditions },
+    ssr: { resolve: { conditions, externalConditions: conditions } },
+    test: {
+      name,
+      include: [`test/${name}/**/*.test.ts`],
+      pool: "forks" as const, // native addons and setns(2) belong to a process, not to a worker thread
+      execArgv: conditions.map((condition) => `--conditions=${condition}`),
+      fileParallelism: options.parallel,
+      testTimeout: options.timeout,
+      hookTimeout: options.timeout,
+      teardownTimeout: 30_000,
+    },
+  };
+}
+
+export default defineConfig({
+  test: {
+    allowOnly: false,
+    projects: [
+      ring("unit", { timeout: 20_000, parallel: true }),
+      ring("fuzz", { timeout: 300_000, parallel: true }),
+      ring("build", { timeout: 180_000, parallel: false }),
+      // One file at a time: real daemons on two cores would measure each other's load.
+      ring("netns", { timeout: 120_000, parallel: false }),
+    ],
+  },
+});
