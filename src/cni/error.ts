@@ -15,7 +15,7 @@ export interface CniError {
  * ours. An undo that failed on the way does not hide what went wrong first: it is told in `details`.
  */
 export function formatError(thrown: unknown, version: CniVersion): CniError {
-  const { first, others } = unwrap(thrown);
+  const [first, ...others] = inOrder(thrown);
   const { code, message, details } = first instanceof Fault ? first : internalFault(first);
   const lines = [...(details === undefined ? [] : [details]), ...others.map((other) => `also: ${describe(other)}`)];
   return defined({
@@ -44,20 +44,16 @@ function unmistakable(text: string): string {
 
 /**
  * `await using` throws a SuppressedError when the work failed and then an undo did; work side by side an AggregateError.
- * The cause of it all is what was thrown first, and of several the one that a user can act on.
+ * What was thrown first comes first, and of several at once the one that a user can act on.
  */
-function unwrap(thrown: unknown): { first: unknown; others: unknown[] } {
-  if (thrown instanceof SuppressedError) {
-    const { first, others } = unwrap(thrown.suppressed);
-    return { first, others: [...others, thrown.error] };
-  }
+function inOrder(thrown: unknown): unknown[] {
+  if (thrown instanceof SuppressedError) return [...inOrder(thrown.suppressed), ...inOrder(thrown.error)];
   if (thrown instanceof AggregateError && thrown.errors.length > 0) {
-    const errors: unknown[] = thrown.errors;
-    const chosen = errors.find((error) => error instanceof Fault) ?? errors[0];
-    const { first, others } = unwrap(chosen);
-    return { first, others: [...others, ...errors.filter((error) => error !== chosen)] };
+    const errors = thrown.errors.flatMap(inOrder);
+    const isFault = (error: unknown) => error instanceof Fault;
+    return [...errors.filter(isFault), ...errors.filter((error) => !isFault(error))];
   }
-  return { first: thrown, others: [] };
+  return [thrown];
 }
 
 function internalFault(thrown: unknown): Fault {

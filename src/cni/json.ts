@@ -1,7 +1,7 @@
 import { Code, Fault } from "../fault.ts";
 
 /** A JSON object as it was read. */
-export type JsonObject = Record<string, unknown>;
+export type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Whether `value` is a JSON object: neither null nor a list. */
 export function isObject(value: unknown): value is JsonObject {

@@ -18,6 +18,8 @@ export interface RuntimeOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Runs the plugins on another node. */
   readonly run?: Runner;
+  /** Where that node's file system is seen from here: `path` is searched below it. */
+  readonly root?: string;
   /** Milliseconds for each plugin; {@link PLUGIN_TIMEOUT} without it. */
   readonly timeout?: number;
 }
@@ -154,7 +156,7 @@ export class Runtime {
   }
 
   async #call(command: Command, config: JsonObject, attachment?: RuntimeAttachment): Promise<JsonObject | undefined> {
-    const { path, env = process.env, run, timeout = PLUGIN_TIMEOUT } = this.#options;
+    const { path, root = "", env = process.env, run, timeout = PLUGIN_TIMEOUT } = this.#options;
     const type = String(config.type);
     const variables = {
       ...env,
@@ -167,7 +169,11 @@ export class Runtime {
       CNI_PATH: path.join(":"),
     };
     try {
-      return await executePlugin(findPlugin(type, path), defined({ command, env: variables, config, timeout, run }));
+      const found = findPlugin(
+        type,
+        path.map((directory) => `${root}${directory}`),
+      );
+      return await executePlugin(found.slice(root.length), defined({ command, env: variables, config, timeout, run }));
     } catch (error) {
       if (error instanceof Fault) {
         throw new RuntimeError(type, error.code, error.message, error.details ?? "", { cause: error });

@@ -1,5 +1,6 @@
-import { listRules, ensureNoRule, ensureRule } from "../netlink/rules.ts";
+import { anyPrefix } from "../netlink/family.ts";
 import { openRoute, openXfrm } from "../netlink/open.ts";
+import { ensureNoRule, ensureRule, listRules } from "../netlink/rules.ts";
 import { ensureNoPolicy, ensurePolicy, listPolicies } from "../netlink/xfrm.ts";
 import { ensureTable, listTables, removeTables } from "../nftables/apply.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
@@ -35,7 +36,11 @@ export async function missingOfGuard(guard: Guard, netns?: Netns): Promise<strin
   await withSocket(openRoute, netns, guard.rules.length, async (nl) => {
     const rules = await listRules(nl);
     for (const { family, priority, dst, action } of guard.rules) {
-      const found = rules.some((rule) => rule.priority === priority && rule.dst === dst && rule.action === action);
+      const found = rules.some(
+        (rule) =>
+          // The kernel does not keep a selector that matches everything.
+          rule.priority === priority && rule.action === action && (rule.dst ?? anyPrefix(rule.family)) === dst,
+      );
       if (!found) missing.push(`routing rule ${priority} to ${dst} ${action} (IPv${family})`);
     }
   });

@@ -48,7 +48,7 @@ export function waitForLink(nl: Netlink, ifname: string, options: WaitOptions): 
 
 /**
  * Calls `read` until it finds something: once after subscribing to `groups`, so that nothing falls between, and again
- * after each notification. What a notification says is not used: it may have been lost, or be out of date when read.
+ * after each change in them.
  * @param operation What is waited for, in words, for the error.
  * @throws NetlinkError ETIMEDOUT; whatever `read` or the signal throws.
  */

@@ -12,28 +12,13 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
 } from "./message.ts";
+import type { Inbox, Transport } from "./transport.ts";
 
-/** A datagram socket to the kernel. {@link openRoute} makes the real one; tests have one that loses and interrupts. */
-export interface Transport {
-  /** Never throws; `failed` is called when the kernel did not take the datagram. */
-  send(datagram: Uint8Array, failed: (error: NetlinkError) => void): void;
-  /** @throws NetlinkError */
-  join(group: number): void;
-  leave(group: number): void;
-  /** Whether the socket alone keeps the process alive. */
-  keepAlive(yes: boolean): void;
-  close(): void;
-}
-
-/** Where a {@link Transport} delivers; no call may come from inside one of its own methods. */
-export interface Inbox {
-  /** `multicast`: sent to a group, hence a notification even if it carries one of our sequence numbers. */
-  datagram(bytes: Uint8Array, multicast: boolean): void;
-  failed(error: NetlinkError): void;
-}
-
-/** A notification, or "overrun": some were lost because they came faster than they were read (ENOBUFS). */
-export type Listener = (event: Message | "overrun") => void;
+/**
+ * Told that something in its groups changed, not what: notifications that come faster than they are read are dropped.
+ * The last change is never missed by who then reads the state: when one is dropped, others still wait to be read.
+ */
+export type Listener = () => void;
 
 interface Exchange {
   readonly operation: string;
@@ -51,6 +36,7 @@ export class Netlink implements Disposable {
   readonly #transport: Transport;
   readonly #exchanges = new Map<number, Exchange>();
   readonly #listeners = new Map<number, Set<Listener>>();
+  #lastDump: Promise<void> = Promise.resolve();
   #sequence = 0;
   #closed = false;
 
@@ -80,20 +66,17 @@ export class Netlink implements Disposable {
   }
 
   /**
-   * Reads a whole table. Reads again when it changed under the reader's hands.
+   * Reads a whole table. Reads again when it changed under the reader's hands. Dumps of one socket are made one after
+   * the other: the kernel refuses a second one (EBUSY).
    * @throws NetlinkError as `change`; EINTR when the table never keeps still.
    */
-  async dump(type: number, body: Uint8Array, operation: string): Promise<Message[]> {
-    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt += 1) {
-      const answers = await this.#exchange(type, NLM_F_DUMP, body, operation);
-      const end = answers.pop();
-      const interrupted = [...answers, end].some((message) => message && message.flags & NLM_F_DUMP_INTR);
-      if (!interrupted) return answers;
-    }
-    throw new NetlinkError("EINTR", operation, { message: `the table changed during ${DUMP_ATTEMPTS} readings` });
+  dump(type: number, body: Uint8Array, operation: string): Promise<Message[]> {
+    const dump = this.#lastDump.then(() => this.#readTable(type, body, operation));
+    this.#lastDump = dump.then(settled, settled);
+    return dump;
   }
 
-  /** Calls `listener` for each notification to `groups` (RTNLGRP_…), until disposed of. @throws NetlinkError */
+  /** Calls `listener` after changes in `groups` (RTNLGRP_…), until disposed of. @throws NetlinkError */
   subscribe(groups: readonly number[], listener: Listener): Disposable {
     if (this.#closed) throw closedError("subscribe");
     const leave = (): void => {
@@ -121,6 +104,14 @@ export class Netlink implements Disposable {
     this.close();
   }
 
+  async #readTable(type: number, body: Uint8Array, operation: string): Promise<Message[]> {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt += 1) {
+      const answers = await this.#exchange(type, NLM_F_DUMP, body, operation);
+      if (!answers.some(({ flags }) => flags & NLM_F_DUMP_INTR)) return answers.slice(0, -1);
+    }
+    throw new NetlinkError("EINTR", operation, { message: `the table changed during ${DUMP_ATTEMPTS} readings` });
+  }
+
   /** Answers up to the one that ends them: NLMSG_ERROR with value 0 is left out, NLMSG_DONE is the last. */
   #exchange(type: number, flags: number, body: Uint8Array, operation: string): Promise<Message[]> {
     if (this.#closed) return Promise.reject(closedError(operation));
@@ -138,10 +129,13 @@ export class Netlink implements Disposable {
 
   #receive(datagram: Uint8Array, multicast: boolean): void {
     if (this.#closed) return;
+    if (multicast) {
+      this.#notify();
+      return;
+    }
     try {
       for (const message of decodeMessages(datagram)) {
-        if (multicast) this.#notify(message);
-        else this.#answer(message);
+        this.#answer(message);
       }
     } catch (cause) {
       this.#failed(new NetlinkError("EBADMSG", "understand the kernel's answer", { cause }));
@@ -169,20 +163,15 @@ export class Netlink implements Disposable {
     else exchange.reject(error);
   }
 
-  /** ENOBUFS concerns notifications only: answers are paced by the reader. Anything else ends what is due. */
   #failed(error: NetlinkError): void {
-    if (error.errno === "ENOBUFS") {
-      this.#notify("overrun");
-      return;
-    }
     for (const [sequence, { operation }] of this.#exchanges) {
       this.#end(sequence, new NetlinkError(error.errno, operation, { cause: error }));
     }
   }
 
-  #notify(event: Message | "overrun"): void {
+  #notify(): void {
     // The same listener may have joined several groups: a datagram does not tell which one it was sent to.
-    for (const listener of new Set([...this.#listeners.values()].flatMap((set) => [...set]))) listener(event);
+    for (const listener of new Set([...this.#listeners.values()].flatMap((set) => [...set]))) listener();
   }
 
   #join(group: number, listener: Listener): void {
@@ -203,6 +192,8 @@ const DUMP_ATTEMPTS = 10;
 
 /** The kernel answers inside sendmsg(2); only a fault of ours or a stuck kernel lasts this long. */
 const ANSWER_WITHIN_MS = 10_000;
+
+function settled(): void {}
 
 function silence(operation: string): NetlinkError {
   return new NetlinkError("ETIMEDOUT", operation, { message: `no answer from the kernel in ${ANSWER_WITHIN_MS} ms` });

@@ -1,8 +1,10 @@
 // The package's raw layer only: its `rt` layer (260 KB of generated code) costs 14 to 20 ms at start, and its middle
 // layer takes a notification in the middle of a dump for the dump's end and turns errnos into prose.
 import { RawNetlinkSocket } from "netlink/dist/raw.js";
+import { ignoreNetlinkOverruns } from "../os/netlink-overrun.ts";
 import { NetlinkError } from "./error.ts";
-import { type Inbox, Netlink, type Transport } from "./netlink.ts";
+import { Netlink } from "./netlink.ts";
+import type { Inbox, Transport } from "./transport.ts";
 
 /**
  * A socket to rtnetlink (links, addresses, routes, rules) in the network namespace that the thread is in now.
@@ -42,7 +44,11 @@ function connect(protocol: number, inbox: Inbox, operation: string): Transport {
           if (error !== undefined) failed(translate(error, "write to the netlink socket"));
         }),
       ),
-    join: (group) => translated(`join the netlink group ${group}`, () => socket.addMembership(group)),
+    join: (group) =>
+      translated(`join the netlink group ${group}`, () => {
+        ignoreNetlinkOverruns();
+        socket.addMembership(group);
+      }),
     leave: (group) => translated(`leave the netlink group ${group}`, () => socket.dropMembership(group)),
     keepAlive: (yes) => (yes ? socket.ref() : socket.unref()),
     close: () => socket.close(),

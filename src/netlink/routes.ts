@@ -1,7 +1,7 @@
 import { type Address, addressBytes, addressFromBytes, type Family, family } from "../net/address.ts";
 import { hostPrefix, networkAddress, type Prefix, prefixLength } from "../net/prefix.ts";
 import { attribute, nest, nested, optional, parseAttributes, u32Of } from "./attributes.ts";
-import { concat, readU8, u8, u32, zeros } from "./bytes.ts";
+import { concat, readU8, u8, u16, u32, zeros } from "./bytes.ts";
 import { changed, unless } from "./error.ts";
 import { af, afOf, prefixFrom, versionOf } from "./family.ts";
 import { type Message, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "./message.ts";
@@ -22,6 +22,7 @@ export interface Route {
   /** The default route is `0.0.0.0/0` or `::/0`. It also tells the family. */
   readonly dst: Prefix;
   readonly type: RouteType;
+  /** May be IPv6 for an IPv4 destination (RFC 5549). */
   readonly gateway?: Address;
   /** Index of the link. IPv6 reads back `lo` where there was none (blackhole and the like). */
   readonly oif?: number;
@@ -111,7 +112,7 @@ export async function lookupRoute(nl: Netlink, destination: Address): Promise<Ro
   return answer && parseRoute(answer);
 }
 
-/** Whether `existing` is what `wanted` asks for; what the kernel adds by itself is not compared. Exported for tests. */
+/** Whether `existing` is what `wanted` asks for; what the kernel adds by itself is not compared. */
 export function isRoute(existing: Route, wanted: Route): boolean {
   const six = family(wanted.dst) === 6;
   const metric = wanted.metric ?? (six ? IPV6_METRIC : undefined);
@@ -159,7 +160,7 @@ function routeMessage(route: Route, scope: number): Uint8Array {
     routeHeader({ dst: route.dst, protocol: route.protocol, scope, type: TYPES[route.type] }),
     dstAttribute(route.dst),
     attribute(RTA_TABLE, u32(route.table)),
-    optional(RTA_GATEWAY, route.gateway, addressBytes),
+    gatewayAttribute(route),
     optional(RTA_OIF, route.oif, u32),
     optional(RTA_PRIORITY, route.metric, u32),
     optional(RTA_PREFSRC, route.src, addressBytes),
@@ -187,6 +188,12 @@ function routeHeader({ dst, protocol, scope, type, flags }: Header): Uint8Array 
     u8(type ?? 0),
     u32(flags ?? 0),
   );
+}
+
+function gatewayAttribute({ dst, gateway }: Route): Uint8Array {
+  if (gateway === undefined) return zeros(0);
+  if (family(gateway) === family(dst)) return attribute(RTA_GATEWAY, addressBytes(gateway));
+  return attribute(RTA_VIA, concat(u16(afOf(gateway)), addressBytes(gateway)));
 }
 
 function dstAttribute(dst: Prefix): Uint8Array {

@@ -12,7 +12,7 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { isTrusted, nearestExisting, untrustedDirectory } from "./trust.ts";
+import { isTrusted, untrustedDirectory } from "./trust.ts";
 
 /**
  * Opens `file` in `directory` when it is fit to be loaded as code, writing it first when it is not there or not right.
@@ -25,7 +25,7 @@ import { isTrusted, nearestExisting, untrustedDirectory } from "./trust.ts";
  */
 export function openStored(directory: string, file: string, content: Uint8Array): number {
   // Looked at before anything is made: nothing is written below a directory that others could exchange.
-  assertTrusted(nearestExisting(directory));
+  assertTrusted(directory);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   assertTrusted(directory);
   const path = `${directory}/${file}`;

@@ -14,15 +14,17 @@ function hasTrustedOwner(stats: Stats): boolean {
 
 /**
  * The first directory on the way to `directory`, itself included, in which somebody else could exchange what lies
- * there; undefined when there is none. Symbolic links are followed: the way is that of the real directory.
+ * there; undefined when there is none. What does not exist yet is left out; symbolic links are followed.
  * A sticky directory above it (/tmp, a bare tmpfs) is fine: there, nobody can rename what belongs to somebody else.
  */
 export function untrustedDirectory(directory: string): string | undefined {
-  const real = realpathSync(directory);
+  const existing = nearestExisting(directory);
+  const real = realpathSync(existing);
   for (let path = real; ; path = parent(path)) {
     const stats = lstatSync(path);
-    const sticky = path !== real && (stats.mode & STICKY) !== 0 && hasTrustedOwner(stats);
-    if (!isTrusted(stats) && !sticky) return path;
+    const isAbove = path !== real || existing !== directory;
+    const isSticky = isAbove && (stats.mode & STICKY) !== 0 && hasTrustedOwner(stats);
+    if (!isTrusted(stats) && !isSticky) return path;
     if (path === "/") return undefined;
   }
 }
@@ -30,8 +32,7 @@ export function untrustedDirectory(directory: string): string | undefined {
 /** S_ISVTX, which fs.constants does not have. */
 const STICKY = 0o1000;
 
-/** `directory`, or of those above it the nearest that exists. */
-export function nearestExisting(directory: string): string {
+function nearestExisting(directory: string): string {
   for (let path = directory; path !== "/"; path = parent(path)) {
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return path;
   }

@@ -35,7 +35,20 @@ export class Capture implements AsyncDisposable {
     const capture = new Capture(place, device);
     const filter = options.filter === undefined ? [] : [`(${options.filter}) or (${MARKER})`];
     // -B in KiB: a burst must not overrun the ring. -Z: not as another user, who may read nothing.
-    const argv = ["tcpdump", "-i", device, "-n", "-U", "-w", "-", "--immediate-mode", "-B", "16384", "-Z", "root"] as const;
+    const argv = [
+      "tcpdump",
+      "-i",
+      device,
+      "-n",
+      "-U",
+      "-w",
+      "-",
+      "--immediate-mode",
+      "-B",
+      "16384",
+      "-Z",
+      "root",
+    ] as const;
     capture.#program = place.spawn([...argv, ...filter], { onStdout: (chunk) => capture.#take(chunk) });
     try {
       await capture.#program.line(/listening on/, 10_000);
@@ -112,7 +125,9 @@ export class Capture implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiters.delete(look);
-        reject(new Fault(Code.io, `no packet of ours passed ${this.device} within 5 s`, "see that it is up and has IPv6"));
+        reject(
+          new Fault(Code.io, `no packet of ours passed ${this.device} within 5 s`, "see that it is up and has IPv6"),
+        );
       }, 5000);
       const look = () => {
         if (!this.#bytes.includes(token, from)) {
@@ -130,7 +145,11 @@ export class Capture implements AsyncDisposable {
   async #read(options: readonly string[], filter: string | undefined): Promise<string> {
     const input = await this.pcap();
     const wanted = filter === undefined ? `not (${MARKER})` : `(${filter}) and not (${MARKER})`;
-    const result = await run("tcpdump", ["-r", "-", "-n", ...options, wanted], { input, env: ENVIRONMENT, timeout: 30_000 });
+    const result = await run("tcpdump", ["-r", "-", "-n", ...options, wanted], {
+      input,
+      env: ENVIRONMENT,
+      timeout: 30_000,
+    });
     if (result.code === 0) return result.stdout.toString();
     throw new Fault(Code.io, `tcpdump cannot read the capture (${wanted})`, "see its messages", {
       details: result.stderr.toString(),

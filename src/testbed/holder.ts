@@ -8,12 +8,14 @@ import { Program } from "./program.ts";
  * mount points, configurations and plugins need not be made on the machine. rp_filter is off: the kernel must not
  * close by chance the holes that podvpn has to close.
  * Then it waits for a word from us: end of file (also by our SIGKILL) ends it, and all in its namespaces with it.
- * SIGCHLD is ignored from there on: the kernel then reaps the orphans of the node, which nobody else would.
+ * It is bash because process 1 has to reap the node's orphans: bash does, also while it reads, and dash does not.
+ * What takes its place to be kept ignores SIGCHLD: then the kernel reaps them.
  */
 const INIT = `set -e
 read -r pid rest </proc/self/stat
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/netns /run/lock
+mount -t tmpfs -o mode=755 tmpfs /run/netns
 mount -t tmpfs -o mode=700 tmpfs /mnt
 for directory in /etc /opt /var/lib; do
   layer=/mnt/$directory
@@ -37,9 +39,11 @@ for interface in all default; do
 done
 cd /
 ip link set lo up
-trap "" CHLD
 echo "ready $pid"
-read -r word && [ "$word" = keep ] && exec sleep infinity`;
+read -r word
+[ "$word" = keep ]
+trap "" CHLD
+exec sleep infinity`;
 
 const UNSHARE = [
   "--net",
@@ -49,7 +53,7 @@ const UNSHARE = [
   "--kill-child",
   "--propagation",
   "private",
-  "sh",
+  "bash",
   "-c",
   INIT,
 ] as const;

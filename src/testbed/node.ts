@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { type CaptureOptions, Capture } from "./capture.ts";
+import { Capture, type CaptureOptions } from "./capture.ts";
 import type { Holder } from "./holder.ts";
 import { Place } from "./place.ts";
 import { Pod } from "./pod.ts";

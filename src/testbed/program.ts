@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Code, Fault } from "../fault.ts";
+import { readText } from "../os/file.ts";
 
 /** A program that runs beside us. */
 export interface ProgramOptions {
@@ -82,7 +83,7 @@ export class Program implements AsyncDisposable {
     this.#child.unref();
   }
 
-  /** Ends it and all that it started: `signal` to the group, SIGKILL two seconds later. Idempotent. */
+  /** Ends it and all that it started: by `signal`, two seconds later by SIGKILL. Idempotent. */
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<string> {
     this.signal(signal);
     return this.#endedOrKilled();
@@ -103,13 +104,20 @@ export class Program implements AsyncDisposable {
     }
   }
 
-  /** Sends a signal to it and to all that it started; nothing when it has ended. */
+  /**
+   * Sends a signal to what it started, or to itself if that is nothing; no effect when it has ended.
+   * nsenter(1) is spared because it is the parent from which its program is reaped: without it the dead program would
+   * stay in its pid namespace until the machine's init looks, and hold up the end of the namespace.
+   */
   signal(signal: NodeJS.Signals): void {
     if (this.pid === undefined || this.#end !== undefined) return;
-    try {
-      process.kill(-this.pid, signal);
-    } catch {
-      // ESRCH: it ended in the meantime.
+    const started = descendants(this.pid);
+    for (const pid of started.length > 0 ? started : [this.pid]) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // ESRCH: it ended in the meantime.
+      }
     }
   }
 
@@ -144,4 +152,9 @@ export class Program implements AsyncDisposable {
       details,
     });
   }
+}
+
+function descendants(pid: number): number[] {
+  const children = (readText(`/proc/${pid}/task/${pid}/children`) ?? "").split(" ").filter((child) => child !== "");
+  return children.map(Number).flatMap((child) => [child, ...descendants(child)]);
 }

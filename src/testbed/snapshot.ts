@@ -90,7 +90,15 @@ function isObject(value: unknown): value is JsonObject {
 function linkLine(link: JsonObject): string {
   const info = isObject(link["linkinfo"]) ? link["linkinfo"] : {};
   const flags = Array.isArray(link["flags"]) ? link["flags"].filter((flag) => !CARRIER.has(flag)).sort() : [];
-  return fields([link["ifname"], info["info_kind"], "mtu", link["mtu"], flags.join(","), link["master"], link["ifalias"]]);
+  return fields([
+    link["ifname"],
+    info["info_kind"],
+    "mtu",
+    link["mtu"],
+    flags.join(","),
+    link["master"],
+    link["ifalias"],
+  ]);
 }
 
 const CARRIER = new Set<unknown>(["LOWER_UP", "NO-CARRIER", "M-DOWN"]);

@@ -1,0 +1,31 @@
+#!/bin/sh
+# What a hub's kernel needs beside strongSwan; run once at boot, before charon (systemd: ExecStartPre=). Needs root.
+set -e
+
+# Pod to pod goes through the hub.
+sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+
+# An address of the hub's own in each virtual subnet: kernel-libipsec up to 5.9.11 refuses connections without.
+ip address replace 10.173.255.254/32 dev lo
+ip address replace fd00:173::ffff/128 dev lo
+
+# A packet to a pod that is not there stays here; without these it would leave by the default route, unencrypted.
+ip route replace unreachable 10.173.0.0/16 metric 4000
+ip route replace unreachable fd00:173::/64 metric 4000
+
+# A packet that claims to be from a pod but came in plain is not passed on to a pod as if it were genuine.
+# With ESP in the kernel, ipsec0 does not exist and these XFRM policies do it instead:
+#   for dir in in fwd; do ip xfrm policy add src 10.173.0.0/16 dst 0.0.0.0/0 dir $dir priority 4000000000 action block; done
+#   for dir in in fwd; do ip xfrm policy add src fd00:173::/64 dst ::/0 dir $dir priority 4000000000 action block; done
+# and the following table is to be left out.
+nft -f - <<'RULES'
+table inet podvpn_hub
+delete table inet podvpn_hub
+table inet podvpn_hub {
+  chain plain {
+    type filter hook prerouting priority raw; policy accept;
+    iifname != { "ipsec0", "lo" } ip saddr 10.173.0.0/16 counter drop
+    iifname != { "ipsec0", "lo" } ip6 saddr fd00:173::/64 counter drop
+  }
+}
+RULES

@@ -1,0 +1,200 @@
+// Builds dist/podvpn, the single-file executable, and beside it the same program as plain bundles for tests.
+//   dist/podvpn, dist/strongswan     one file under the names of its programs (src/programs.ts)
+//   dist/bundle.cjs                  the same program for a plain Node 24, with the addons beside it
+//   dist/bundle-faults.cjs           the same, able to die after its k-th effect (src/os/effect.ts)
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { Failure, node, root, run, script } from "./run.mjs";
+import { setup } from "./setup.mjs";
+
+const require = createRequire(import.meta.url);
+
+/** Native addons, as npm delivers them: prebuilt against Node-API and glibc. */
+const addons = {
+  netlink: join(root, "node_modules/netlink/prebuilds/linux-x64/node.napi.node"),
+  koffi: join(root, "node_modules/@koromix/koffi-linux-x64/linux_x64/koffi.node"),
+};
+
+const sha256 = (file) => createHash("sha256").update(readFileSync(file)).digest("hex");
+
+/**
+ * @param {string} directory Where the files go.
+ * @returns {Promise<boolean>} False when everything there was built from the same inputs.
+ */
+export async function build(directory) {
+  if (isCurrent(directory)) return false;
+  mkdirSync(directory, { recursive: true });
+  // Built aside and renamed: who runs an executable meanwhile keeps it, who starts one gets the old or the new.
+  const aside = mkdtempSync(join(directory, ".build-"));
+  try {
+    const { programs } = await import("../src/programs.ts");
+    const inputs = await bundle(aside);
+    for (const [name, file] of Object.entries(addons)) copyFileSync(file, join(aside, `${name}.node`));
+    await seal(aside, join(aside, programs[0]));
+    for (const program of programs.slice(1)) linkSync(join(aside, programs[0]), join(aside, program));
+    const outputs = [...programs, "bundle.cjs", "bundle-faults.cjs", "netlink.node", "koffi.node"];
+    for (const name of outputs) {
+      rmSync(join(directory, name), { force: true }); // rename(2) does nothing between two links of one file
+      renameSync(join(aside, name), join(directory, name));
+    }
+    writeStamp(directory, inputs, outputs);
+    return true;
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
+}
+
+/** @returns {Promise<string[]>} Every file that went in, relative to the project. */
+async function bundle(directory) {
+  const esbuild = require("esbuild");
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const options = {
+    absWorkingDir: root,
+    entryPoints: ["src/main.ts"],
+    bundle: true,
+    platform: "node",
+    target: "node24",
+    format: "cjs",
+    conditions: ["podvpn-source"],
+    minify: true,
+    legalComments: "none",
+    metafile: true,
+    logLevel: "warning",
+    logOverride: { "empty-import-meta": "silent" }, // used in development only, see src/os/addon.ts
+    plugins: [carriedAddons],
+  };
+  const define = {
+    PODVPN_VERSION: JSON.stringify(version),
+    PODVPN_NETLINK_HASH: JSON.stringify(sha256(addons.netlink).slice(0, 32)),
+    PODVPN_KOFFI_HASH: JSON.stringify(sha256(addons.koffi).slice(0, 32)),
+  };
+  const variants = { "bundle.cjs": "false", "bundle-faults.cjs": "true" };
+  const used = [];
+  for (const [name, faults] of Object.entries(variants)) {
+    const { metafile } = await esbuild.build({
+      ...options,
+      outfile: join(directory, name),
+      define: { ...define, PODVPN_KILL_AFTER_ENABLED: faults },
+    });
+    used.push(...Object.keys(metafile.inputs).filter((path) => !path.includes(":"))); // "addon:…" is no file
+  }
+  const fixed = ["package.json", "package-lock.json", "scripts/build.mjs", ...Object.values(addons)];
+  return [...new Set([...used, ...fixed.map((path) => relative(root, resolve(root, path)))])].sort();
+}
+
+/** `netlink` finds its addon with node-gyp-build, in directories that the executable does not have. */
+const carriedAddons = {
+  name: "carried addons",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node-gyp-build$/ }, () => ({ path: "netlink", namespace: "addon" }));
+    onLoad({ filter: /.*/, namespace: "addon" }, ({ path }) => ({
+      contents: `const { loadAddon } = require("./src/os/addon.ts"); module.exports = () => loadAddon("${path}");`,
+      resolveDir: root,
+    }));
+  },
+};
+
+/** Makes the executable: pkg's SEA mode, which puts the bundle, its code cache and the addons into a copy of Node. */
+async function seal(directory, output) {
+  // pkg works in a directory of random name below TMPDIR, and the path of `main` becomes part of the executable:
+  // relative to there, it is the same in every build.
+  process.env.TMPDIR = directory;
+  seedCodeCache();
+  const { log } = require("@yao-pkg/pkg/lib-es5/log.js");
+  log.info = () => {};
+  const { default: sea } = require("@yao-pkg/pkg/lib-es5/sea.js");
+  await sea(join(directory, "bundle.cjs"), {
+    nodePath: realpathSync(node),
+    seaConfig: {
+      main: "../bundle.cjs",
+      useCodeCache: true,
+      execArgvExtension: "none", // NODE_OPTIONS of whoever calls a plugin must not change it
+      assets: addons,
+    },
+    targets: [{ nodeRange: "node24", platform: "linux", arch: "x64", output }],
+  });
+  chmodSync(output, 0o755);
+}
+
+/**
+ * V8 lays out the code cache by random hashes, so that no two builds would be alike. --random-seed fixes them, and is
+ * the one flag that V8 leaves out of the comparison by which it accepts a cache. pkg has no option for it: it calls
+ * the generator through `promisify(execFile)`, and is given one that adds the flag.
+ */
+function seedCodeCache() {
+  const childProcess = require("node:child_process");
+  const execute = promisify(childProcess.execFile);
+  const seeded = () => {
+    throw new Error("pkg calls execFile in a new way");
+  };
+  seeded[promisify.custom] = (file, args, options) =>
+    execute(file, args[0] === "--experimental-sea-config" ? ["--random-seed=1", ...args] : args, options);
+  childProcess.execFile = seeded;
+}
+
+const stampFile = (directory) => join(directory, ".stamp.json");
+
+function writeStamp(directory, inputs, outputs) {
+  const stamp = {
+    inputs: Object.fromEntries(inputs.map((path) => [path, sha256(join(root, path))])),
+    outputs: Object.fromEntries(outputs.map((name) => [name, signature(join(directory, name))])),
+  };
+  writeFileSync(stampFile(directory), `${JSON.stringify(stamp, undefined, 2)}\n`);
+}
+
+/** Whether the stamp's inputs and outputs are what lies on disk. */
+function isCurrent(directory) {
+  try {
+    const { inputs, outputs } = JSON.parse(readFileSync(stampFile(directory), "utf8"));
+    return (
+      Object.entries(outputs).every(([name, expected]) => signature(join(directory, name)) === expected) &&
+      Object.entries(inputs).every(([path, expected]) => sha256(join(root, path)) === expected)
+    );
+  } catch {
+    return false;
+  }
+}
+
+function signature(file) {
+  const { size, mtimeMs } = statSync(file);
+  return `${size} bytes of ${mtimeMs}`;
+}
+
+async function main() {
+  await setup({ need: ["npm"] });
+  if (realpathSync(process.execPath) !== realpathSync(node)) {
+    return (await run(node, process.argv.slice(1))).code;
+  }
+  const directory = resolve(process.argv[2] ?? join(root, "dist"));
+  const start = Date.now();
+  try {
+    if (await build(directory)) {
+      const megabytes = Math.round(statSync(join(directory, "podvpn")).size / 1e6);
+      const kilobytes = Math.round(statSync(join(directory, "bundle.cjs")).size / 1e3);
+      const seconds = ((Date.now() - start) / 1000).toFixed(1);
+      console.log(`${directory}/podvpn: ${megabytes} MB (of it ${kilobytes} KB of ours), in ${seconds} s`);
+    }
+  } catch (error) {
+    if (!error.errors) throw error;
+    throw new Failure(`esbuild found ${error.errors.length} errors, see above.`);
+  }
+  return 0;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1]).href) await script(main);

@@ -1,0 +1,24 @@
+// The Debian packages that podvpn uses, and what for: this is what the set-up tells whoever runs it.
+
+/** For the demo and on a real node. */
+export const runtimePackages = {
+  "charon-systemd": "the IKE daemon of strongSwan, one for each pod",
+  "strongswan-swanctl": "strongSwan's control interface VICI, and swanctl",
+  "libcharon-extra-plugins": "ESP in user space (kernel-libipsec), for kernels without it",
+  "libstrongswan-standard-plugins": "AES-GCM for strongSwan",
+  "libstrongswan-extra-plugins": "X25519 for strongSwan",
+  "containernetworking-plugins": "the CNI plugins bridge and host-local, to which podvpn delegates",
+  iproute2: "network namespaces, and a look at links and routes",
+  nftables: "the filter that keeps plain text off the wire",
+  iptables: "the bridge plugin's ipMasq",
+  "iputils-ping": "the demo's ping matrix",
+  procps: "sysctl in the demo's namespaces",
+  tcpdump: "the proof: a capture of what went over the wire",
+  "util-linux": "unshare, nsenter and flock",
+};
+
+/** For the tests alone. */
+export const testPackages = {
+  strace: "tests of what a plugin opens at its start",
+  socat: "tests that send and receive packets",
+};

@@ -1,0 +1,99 @@
+// All tests, or one ring of them: node scripts/test.mjs [unit|fuzz|build|netns|all]
+// The last line is always `N passed, N failed`, over all suites; the exit status says the same.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { check } from "./check.mjs";
+import { bin, Failure, node, run } from "./run.mjs";
+import { score } from "./score.mjs";
+import { setup } from "./setup.mjs";
+
+/** In the order in which they run: the quick ones first. What each needs besides npm packages. */
+const rings = {
+  unit: [],
+  fuzz: [],
+  build: ["root", "apt", "test", "build"],
+  netns: ["root", "apt", "test", "build"],
+};
+
+/** For everything together, set-up included. What does not end until then is killed and counts as failed. */
+const BOUND = 25 * 60_000;
+
+const deadline = Date.now() + BOUND;
+const total = { passed: 0, failed: 0 };
+
+function count(name, { passed, failed }, start) {
+  total.passed += passed;
+  total.failed += failed;
+  console.log(`${name}: ${passed} passed, ${failed} failed, in ${((Date.now() - start) / 1000).toFixed(1)} s\n`);
+}
+
+// run() passes it on to the part that runs, which cleans up after itself; no other is begun.
+let interrupted = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => (interrupted = true));
+
+/** Does one part; whatever goes wrong in it is one failure, and the rest is still done. */
+async function part(name, action) {
+  const start = Date.now();
+  if (interrupted) {
+    count(`${name} (interrupted)`, { passed: 0, failed: 1 }, start);
+    return false;
+  }
+  try {
+    count(name, await action(), start);
+    return true;
+  } catch (error) {
+    console.error(error instanceof Failure ? error.message : error);
+    count(name, { passed: 0, failed: 1 }, start);
+    return false;
+  }
+}
+
+async function runRing(name) {
+  const directory = mkdtempSync(join(tmpdir(), "podvpn-test-"));
+  try {
+    const report = join(directory, "report.json");
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+    const args = [bin("vitest"), "run", "--project", name, ...reporters];
+    const { code, timedOut } = await run(node, args, { timeout: Math.max(deadline - Date.now(), 1) });
+    if (timedOut)
+      throw new Failure(`${name} was killed: everything together must end within ${BOUND / 60_000} minutes.`);
+    return score(report, code);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+async function main(wanted) {
+  const names = wanted === "all" ? Object.keys(rings) : [wanted];
+  if (names.some((name) => !(name in rings))) {
+    throw new Failure(`There is no ring "${wanted}": choose one of ${Object.keys(rings).join(", ")}, or all.`);
+  }
+  const isReady = await part("set-up", async () => {
+    const need = new Set(names.flatMap((name) => rings[name]));
+    need.delete("build"); // below: a broken build must not keep the unit tests from running
+    await setup({ need: ["npm", ...need] });
+    return { passed: 0, failed: 0 };
+  });
+  if (!isReady) return;
+  if (wanted === "all") await part("check", () => check());
+  for (const name of names) {
+    await part(name, async () => {
+      if (rings[name].includes("build")) await setup({ need: ["build"] });
+      return runRing(name);
+    });
+  }
+}
+
+function finish() {
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  process.exit(total.failed === 0 ? 0 : 1);
+}
+
+try {
+  await main(process.argv[2] ?? "all");
+} catch (error) {
+  console.error(error instanceof Failure ? error.message : error);
+  total.failed += 1;
+}
+finish();

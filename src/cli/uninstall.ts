@@ -1,0 +1,94 @@
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { listAttachments, PODS_DIRECTORY, RUN_DIRECTORY } from "../attachment/record.ts";
+import { Code, Fault } from "../fault.ts";
+import { addonDirectories } from "../os/addon.ts";
+import { type Found, identify, remove } from "../os/executable.ts";
+import { listDirectory } from "../os/file.ts";
+import { programs } from "../programs.ts";
+import type { Terminal } from "./command.ts";
+import { DEFAULT_BIN_DIRECTORY } from "./install.ts";
+
+export const help = `
+Usage: podvpn uninstall [--bin-dir DIR] [--force] [--dry-run]
+
+Removes the names that "podvpn install" made, and every trace of podvpn on this
+node: /var/lib/podvpn, /run/podvpn. What others put under those names stays.
+Refuses while pods are attached or a hub runs: only the plugin can detach a pod.
+
+  --bin-dir DIR  the runtime's directory (/opt/cni/bin)
+  --force        do it all the same; what runs then has to be ended by hand
+  --dry-run      only say what would be done
+`;
+
+const STATE_DIRECTORY = "/var/lib/podvpn";
+const HUB_DIRECTORY = "hub";
+
+export interface UninstallPlan {
+  readonly remove: readonly string[];
+  /** Lines about what stays. */
+  readonly keep: readonly string[];
+}
+
+/**
+ * @param found What stands at each path that an installation may have made.
+ * @param traces Directories that are podvpn's alone and exist.
+ */
+export function planUninstall(found: ReadonlyMap<string, Found>, traces: readonly string[]): UninstallPlan {
+  const names = [...found];
+  return {
+    remove: [...names.filter(([, what]) => what === "ours").map(([path]) => path), ...traces],
+    keep: names.filter(([, what]) => what === "foreign").map(([path]) => `keep ${path}: it is not podvpn's`),
+  };
+}
+
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      "bin-dir": { type: "string", default: DEFAULT_BIN_DIRECTORY },
+      force: { type: "boolean" },
+      "dry-run": { type: "boolean" },
+    },
+  });
+  const directory = resolve(values["bin-dir"]);
+  const dryRun = values["dry-run"] === true;
+  if (!values.force) refuseWhileLive();
+  const found = new Map(programs.map((program) => [`${directory}/${program}`, identify(`${directory}/${program}`)]));
+  const plan = planUninstall(found, traces(directory));
+  for (const path of plan.remove) {
+    if (!dryRun) remove(path);
+    terminal.stdout(`${dryRun ? "would " : ""}remove ${path}\n`);
+  }
+  for (const line of plan.keep) terminal.stdout(`${line}\n`);
+  if (plan.remove.length === 0) terminal.stdout("nothing of podvpn is installed\n");
+  return 0;
+}
+
+function traces(directory: string): string[] {
+  const addons = [...addonDirectories(), ...addonDirectories(`${directory}/${programs[0]}`)];
+  const elsewhere = addons.filter((path) => !path.startsWith(STATE_DIRECTORY) && !path.startsWith(RUN_DIRECTORY));
+  const interrupted = listDirectory(directory).filter((name) => /^\.podvpn-\d+-\d+\.tmp$/.test(name));
+  const candidates = [STATE_DIRECTORY, RUN_DIRECTORY, ...new Set(elsewhere)];
+  return [
+    ...candidates.filter((path) => identify(path) !== "absent"),
+    ...interrupted.map((name) => `${directory}/${name}`),
+  ];
+}
+
+/** @throws Fault 11 that names what is alive. */
+function refuseWhileLive(): void {
+  const records = new Map(listAttachments().map(({ directory, record }) => [directory, record]));
+  // By directory, not by record: one that cannot be read belongs to a pod all the same.
+  const pods = listDirectory(PODS_DIRECTORY).map((name) => {
+    const record = records.get(`${PODS_DIRECTORY}/${name}`);
+    return record === undefined ? name : `${record.ifname} of container ${record.containerID}`;
+  });
+  const live = [...pods, ...listDirectory(RUN_DIRECTORY).filter((name) => name === HUB_DIRECTORY)];
+  if (live.length === 0) return;
+  throw new Fault(
+    Code.tryAgainLater,
+    `still attached: ${live.join(", ")}`,
+    "remove these pods from the node (and stop `podvpn hub`) first, or say --force",
+  );
+}

@@ -1,0 +1,31 @@
+import { describe, expect, test } from "vitest";
+import { POD_SETTINGS, pluginList, strongswanConf } from "../../../src/ipsec/strongswan-conf.ts";
+
+const OPTIONS = { directory: "/run/podvpn/pods/c1+eth0", dataPlane: "userspace", logLevel: 1, settings: POD_SETTINGS } as const;
+
+describe("a charon's configuration", () => {
+  test("loads user-space ESP before netlink, and only where it is wanted", () => {
+    expect(pluginList("userspace")).toMatch(/kernel-libipsec kernel-netlink/);
+    expect(pluginList("kernel")).not.toContain("libipsec");
+  });
+
+  test("keeps socket and log in its own directory", () => {
+    const text = strongswanConf(OPTIONS);
+    expect(text).toContain("socket = unix:///run/podvpn/pods/c1+eth0/vici\n");
+    expect(text).toContain("path = /run/podvpn/pods/c1+eth0/charon.log\n");
+  });
+
+  test("has the 12 threads without which VICI dies beside libipsec, and random ports", () => {
+    expect(strongswanConf(OPTIONS)).toMatch(/threads = 12\n +port = 0\n +port_nat_t = 0\n/);
+  });
+
+  test("sets the MTU of routes only when told", () => {
+    expect(strongswanConf(OPTIONS)).not.toContain("mtu");
+    expect(strongswanConf({ ...OPTIONS, routeMtu: 1320 })).toMatch(/kernel-netlink \{\n +mtu = 1320\n/);
+  });
+
+  test("closes every brace that it opens", () => {
+    const text = strongswanConf({ ...OPTIONS, routeMtu: 1320 });
+    expect(text.match(/\{/g)?.length).toBe(text.match(/\}/g)?.length);
+  });
+});
