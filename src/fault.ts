@@ -3,7 +3,7 @@
  * It is the one error type that reaches the CNI error on stdout or the operator's terminal.
  */
 export class Fault extends Error {
-  override readonly name = "Fault";
+  override readonly name: string = "Fault";
 
   /**
    * @param code CNI error code: 1 to 99 as the specification has them, 100 and more are ours ({@link Code}).

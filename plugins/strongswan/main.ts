@@ -19,10 +19,54 @@ export async function plugin(): Promise<Plugin> {
     status: (call) =>
       logged("STATUS", call, async () => {
         const [config, { status }] = await Promise.all([
-          configOf(call, { containerID: "status", ifname: "eth0", args: new Map() }),
+          configOf(call, { containerID: "status", ifname: "eth0" }),
           import("./status.ts"),
         ]);
         return status(call, config);
       }),
   };
 }
+
+/** What an identity is made of; STATUS asks for no container and has no CNI_ARGS. */
+interface Subject {
+  readonly containerID: string;
+  readonly ifname: string;
+  readonly args?: ReadonlyMap<string, string>;
+}
+
+async function configOf(call: Call, subject: Subject): Promise<StrongswanConfig> {
+  const [{ parseStrongswanConfig }, { readSecretFile }, { hostname }] = await Promise.all([
+    import("../../src/config/strongswan.ts"),
+    import("../../src/os/file.ts"),
+    import("node:os"),
+  ]);
+  const { containerID, ifname, args } = subject;
+  return parseStrongswanConfig(call.config.raw, {
+    containerID,
+    ifname,
+    node: hostname(),
+    euid: process.geteuid?.() ?? 0,
+    readSecretFile,
+    ...(args === undefined ? {} : { args }),
+  });
+}
+
+/** Runs a verb and says in `logFile` what came of it. The two keys are read as they are: DEL reads no configuration. */
+async function logged<T>(verb: string, call: Call & Partial<Subject>, work: () => Promise<T>): Promise<T> {
+  const { logFile, logLevel } = call.config.raw;
+  const path = typeof logFile === "string" && logFile.startsWith("/") ? logFile : undefined;
+  const level = LEVELS.find((name) => name === logLevel) ?? "info";
+  const subject = [verb, call.config.name, call.containerID, call.ifname].filter((part) => part !== undefined).join(" ");
+  const log = openLog(path, level, subject);
+  log.write("debug", "begins");
+  try {
+    const result = await work();
+    log.write("info", `done after ${performance.now().toFixed(0)} ms`);
+    return result;
+  } catch (error) {
+    log.write("error", error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+const LEVELS: readonly LogLevel[] = ["error", "info", "debug"];

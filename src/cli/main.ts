@@ -1,7 +1,7 @@
+import { nearest } from "../config/nearest.ts";
 import { Fault } from "../fault.ts";
 import { type Command, type CommandModule, type Terminal, UsageError } from "./command.ts";
 import { commands } from "./commands.ts";
-import { nearest } from "./nearest.ts";
 
 /**
  * `podvpn <command> …`.

@@ -53,11 +53,10 @@ export async function delegate(options: DelegateOptions): Promise<Result | undef
 }
 
 async function callIn(version: CniVersion, file: string, options: DelegateOptions): Promise<Result | undefined> {
-  const { prevResult: _, ...config } = options.config;
   const prevResult = options.prevResult && formatResult(options.prevResult, version);
   const printed = await executePlugin(
     file,
-    executeOptions(options, options.verb, defined({ ...config, cniVersion: version, prevResult })),
+    executeOptions(options, options.verb, defined({ ...options.config, cniVersion: version, prevResult })),
   );
   if (options.verb !== "ADD") return undefined;
   try {

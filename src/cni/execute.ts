@@ -90,7 +90,7 @@ function interpret(
     if (printed !== undefined) return printed;
     throw broken(`${file} printed no JSON object as the result of ${command}`, stderr);
   }
-  if (false) throw broken(`${file} was killed by ${signal} during ${command}`, stderr);
+  if (signal !== null) throw broken(`${file} was killed by ${signal} during ${command}`, stderr);
   if (typeof printed?.code === "number" && typeof printed.msg === "string") {
     const details = typeof printed.details === "string" && printed.details !== "" ? printed.details : undefined;
     throw new PluginFault(file.slice(file.lastIndexOf("/") + 1), printed.code, printed.msg, details);

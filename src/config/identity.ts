@@ -31,13 +31,16 @@ export function legalIdentity(text: string): boolean {
 
 /**
  * The identity that `template` makes of `values`: `{containerID}`, `{ifname}`, `{node}` and `{args.NAME}` (of CNI_ARGS)
- * are replaced, each once: a value with braces is not read again.
- * @throws Fault 7 for another placeholder, a NAME that CNI_ARGS does not have, and a result that is no identity.
+ * are replaced, each once: a value with braces is not read again. Issues for every other placeholder, for a NAME that
+ * CNI_ARGS does not have, and for a result that is no identity.
  */
-export function expandIdentity(template: string, values: IdentityValues): string {
+export function identityOf(
+  template: string,
+  values: IdentityValues,
+): { readonly identity: string; readonly issues: readonly Issue[] } {
   const issues: Issue[] = [];
   const identity = template.replaceAll(/\{([^{}]*)\}/g, (placeholder, name: string) => {
-    const value = valueOf(name, values);
+    const value = lookUp(name, values);
     if (value === undefined) issues.push(unknownPlaceholder(placeholder, name, values));
     return value ?? "";
   });
@@ -45,12 +48,18 @@ export function expandIdentity(template: string, values: IdentityValues): string
     const becomes = identity === template ? "" : `, which becomes ${shown(identity)}`;
     issues.push({ what: `vpn.identity is ${shown(template)}${becomes}`, remedy: `give ${IDENTITY_EXPECTED}` });
   }
+  return { identity, issues };
+}
+
+/** {@link identityOf} for those who want nothing but the identity. @throws Fault 7. */
+export function expandIdentity(template: string, values: IdentityValues): string {
+  const { identity, issues } = identityOf(template, values);
   const [first, ...others] = issues;
   if (first !== undefined) throw issuesFault([first, ...others]);
   return identity;
 }
 
-function valueOf(name: string, values: IdentityValues): string | undefined {
+function lookUp(name: string, values: IdentityValues): string | undefined {
   const { containerID, ifname, node, args } = values;
   if (name === "containerID") return containerID;
   if (name === "ifname") return ifname;
@@ -66,5 +75,8 @@ function unknownPlaceholder(placeholder: string, name: string, { args }: Identit
     return { what, remedy: "use {containerID}, {ifname}, {node}, or {args.NAME} for a NAME in CNI_ARGS" };
   }
   const names = [...(args?.keys() ?? [])].join(", ");
-  return { what: `${what}, and CNI_ARGS does not have it`, remedy: `use what the runtime passes (${names || "nothing"})` };
+  return {
+    what: `${what}, and CNI_ARGS does not have it`,
+    remedy: `use what the runtime passes (${names || "nothing"})`,
+  };
 }

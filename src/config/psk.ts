@@ -42,7 +42,9 @@ function decode(text: string): Uint8Array | undefined {
 
 /** Whole groups of four, padded or not (RFC 4648 section 3.2 leaves the padding to the user of it). */
 function isBase64(digits: string): boolean {
-  return /^[A-Za-z\d+/]+={0,2}$/.test(digits) && (digits.endsWith("=") ? digits.length % 4 === 0 : digits.length % 4 !== 1);
+  return (
+    /^[A-Za-z\d+/]+={0,2}$/.test(digits) && (digits.endsWith("=") ? digits.length % 4 === 0 : digits.length % 4 !== 1)
+  );
 }
 
 function withoutLineEnd(bytes: Uint8Array): Uint8Array {

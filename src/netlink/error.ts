@@ -1,7 +1,8 @@
 import { getSystemErrorMap } from "node:util";
+import { Code, Fault } from "../fault.ts";
 
-/** The kernel refused a request, or the socket failed. Callers turn it into a Fault that names the remedy. */
-export class NetlinkError extends Error {
+/** The kernel refused a request, or the socket failed: a Fault 102 that names the errno and its usual remedy. */
+export class NetlinkError extends Fault {
   override readonly name = "NetlinkError";
   /** Symbolic name as Node has it: "EEXIST"; "ENOTSUP" for the kernel's EOPNOTSUPP. */
   readonly errno: string;
@@ -10,11 +11,21 @@ export class NetlinkError extends Error {
 
   /** @param options `message`: what the errno means here; `cause` as in Error. */
   constructor(errno: string, operation: string, options: ErrorOptions & { readonly message?: string } = {}) {
-    super(`cannot ${operation}: ${options.message === undefined ? errno : `${options.message} (${errno})`}`, options);
+    const what = `cannot ${operation}: ${options.message === undefined ? errno : `${options.message} (${errno})`}`;
+    super(Code.kernel, what, REMEDIES[errno] ?? "see with `ip` and `dmesg` what the kernel has against it", options);
     this.errno = errno;
     this.operation = operation;
   }
 }
+
+const REMEDIES: Record<string, string | undefined> = {
+  EPERM: "run as root with CAP_NET_ADMIN in that namespace",
+  ENOBUFS: "free memory on this node",
+  ENOMEM: "free memory on this node",
+  ENODEV: "see that the interface still exists",
+  ENOTSUP: "use a kernel that has this feature, or load its module",
+  EPROTONOSUPPORT: "use a kernel that has this feature, or load its module",
+};
 
 /** From the kernel's positive error number. One that Node does not know keeps its number: "errno 512". */
 export function netlinkError(errno: number, operation: string): NetlinkError {

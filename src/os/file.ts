@@ -2,6 +2,7 @@ import {
   accessSync,
   closeSync,
   constants,
+  fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -134,5 +135,27 @@ export function deviceRefusal(path: string): string | undefined {
 export function truncateAbove(path: string, bytes: number): void {
   translated(path, () => {
     if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > bytes) truncateSync(path);
+  });
+}
+
+/** A file that may hold a secret: whose it is, its type and permission bits, and its bytes if it is a regular file. */
+export interface SecretFile {
+  readonly uid: number;
+  readonly mode: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Opens and reads `path`; undefined when there is nothing. The facts are of the very file that is read. @throws Fault 5. */
+export function readSecretFile(path: string): SecretFile | undefined {
+  return absent(path, () => {
+    // O_NONBLOCK: opening a FIFO that nobody writes to would block for ever.
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const { uid, mode } = fstatSync(fd);
+      const isFile = (mode & constants.S_IFMT) === constants.S_IFREG;
+      return { uid, mode, bytes: isFile ? readFileSync(fd) : new Uint8Array() };
+    } finally {
+      closeSync(fd);
+    }
   });
 }

@@ -81,7 +81,7 @@ export class Capture implements AsyncDisposable {
   }
 
   /** Whether any packet carries these bytes, in the clear: says more than a filter by address can. */
-  async carries(payload: string | Uint8Array): Promise<boolean> {
+  async carries(payload: string | Buffer): Promise<boolean> {
     await this.sync();
     return this.#bytes.includes(payload);
   }

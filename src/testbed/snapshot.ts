@@ -88,26 +88,18 @@ function isObject(value: unknown): value is JsonObject {
 
 /** Without index and MAC: a bridge takes the MAC of its first port, and loses it with that. */
 function linkLine(link: JsonObject): string {
-  const info = isObject(link["linkinfo"]) ? link["linkinfo"] : {};
-  const flags = Array.isArray(link["flags"]) ? link["flags"].filter((flag) => !CARRIER.has(flag)).sort() : [];
-  return fields([
-    link["ifname"],
-    info["info_kind"],
-    "mtu",
-    link["mtu"],
-    flags.join(","),
-    link["master"],
-    link["ifalias"],
-  ]);
+  const info = isObject(link.linkinfo) ? link.linkinfo : {};
+  const flags = Array.isArray(link.flags) ? link.flags.filter((flag) => !CARRIER.has(flag)).sort() : [];
+  return fields([link.ifname, info.info_kind, "mtu", link.mtu, flags.join(","), link.master, link.ifalias]);
 }
 
 const CARRIER = new Set<unknown>(["LOWER_UP", "NO-CARRIER", "M-DOWN"]);
 
 function addressLines(link: JsonObject): string[] {
-  const addresses = Array.isArray(link["addr_info"]) ? link["addr_info"].filter(isObject) : [];
+  const addresses = Array.isArray(link.addr_info) ? link.addr_info.filter(isObject) : [];
   return addresses
-    .filter((address) => !(address["family"] === "inet6" && address["scope"] === "link")) // made from the MAC
-    .map(({ local, prefixlen, scope }) => fields([link["ifname"], `${local}/${prefixlen}`, scope]));
+    .filter((address) => !(address.family === "inet6" && address.scope === "link")) // made from the MAC
+    .map(({ local, prefixlen, scope }) => fields([link.ifname, `${local}/${prefixlen}`, scope]));
 }
 
 function fields(values: readonly unknown[]): string {

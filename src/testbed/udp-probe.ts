@@ -16,7 +16,7 @@ function echo(port: number): void {
   const socket = createSocket({ type: "udp6" });
   socket.on("message", (message, from) => socket.send(message, from.port, from.address, () => undefined));
   socket.on("error", () => undefined);
-  socket.bind(port, "::", () => console.log("ready"));
+  socket.bind(port, "::", () => process.stdout.write("ready\n"));
 }
 
 function send(address: string, port: number, rate: number): void {
@@ -35,7 +35,7 @@ function send(address: string, port: number, rate: number): void {
     for (const question of questions) question();
   });
   socket.bind(0, () => {
-    console.log("ready");
+    process.stdout.write("ready\n");
     const start = performance.now();
     setInterval(() => {
       while (tried < ((performance.now() - start) / 1000) * rate) {
@@ -64,7 +64,7 @@ function send(address: string, port: number, rate: number): void {
         silence,
         longestGap: Math.max(longestGap, silence),
       };
-      console.log(id, JSON.stringify(counts));
+      process.stdout.write(`${id} ${JSON.stringify(counts)}\n`);
     };
     questions.add(question);
     question();

@@ -162,7 +162,7 @@ describe("delegate, to the real bridge", () => {
       name: "Fault",
       type: "bridge",
       code: 999,
-      message: expect.stringContaining('(eth0) already exists'),
+      message: expect.stringContaining("(eth0) already exists"),
     });
     expect(await reservations()).toEqual([]);
   });

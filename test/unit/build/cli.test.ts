@@ -2,7 +2,6 @@ import { describe, expect, test } from "vitest";
 import { type Command, type CommandModule, UsageError } from "../../../src/cli/command.ts";
 import { commands } from "../../../src/cli/commands.ts";
 import { main } from "../../../src/cli/main.ts";
-import { nearest } from "../../../src/cli/nearest.ts";
 import { Code, Fault } from "../../../src/fault.ts";
 import { programOf } from "../../../src/programs.ts";
 
@@ -98,15 +97,6 @@ describe("podvpn", () => {
     });
     await expect(call(["work"], table)).rejects.toThrow("a bug");
   });
-});
-
-test.each([
-  ["uninstal", "uninstall"],
-  ["ver", "version"],
-  ["hbu", undefined],
-  ["", undefined],
-])("nearest(%j) is %j", (word, expected) => {
-  expect(nearest(word, ["install", "uninstall", "version"])).toBe(expected);
 });
 
 test.each([

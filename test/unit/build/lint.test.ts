@@ -67,7 +67,9 @@ describe("the layers are kept by the linter", () => {
   });
   afterAll(() => rmSync(directory, { recursive: true }));
 
-  test.each(cases)("%s: %s", (file, _line, rule) => {
-    expect([...(refused.get(file) ?? [])]).toEqual(rule === undefined ? [] : [rule]);
-  });
+  for (const [file, line, rule] of cases) {
+    test(`${file}: ${line}`, () => {
+      expect([...(refused.get(file) ?? [])]).toEqual(rule === undefined ? [] : [rule]);
+    });
+  }
 });

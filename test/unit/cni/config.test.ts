@@ -79,7 +79,9 @@ describe("decodeNetConf", () => {
     it("that are none are not the same as none given", () => {
       expect(decode({ ...CONF, "cni.dev/valid-attachments": [] }, "GC").validAttachments).toEqual([]);
       expect(decode(CONF, "GC")).not.toHaveProperty("validAttachments");
-      expect(decode({ ...CONF, "cni.dev/valid-attachments": null }, "GC")).not.toHaveProperty("validAttachments");
+      for (const key of ["cni.dev/valid-attachments", "cni.dev/attachments"]) {
+        expect(decode({ ...CONF, [key]: null }, "GC")).not.toHaveProperty("validAttachments");
+      }
     });
 
     it.each([

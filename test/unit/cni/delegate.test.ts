@@ -128,6 +128,7 @@ echo '{"cniVersion":"1.0.0","supportedVersions":["0.4.0","1.0.0"]}'`,
 echo '{"supportedVersions":["1.0.0","1.1.0"]}'`,
     );
     await expect(call()).rejects.toThrow(expect.objectContaining({ code: 1, message: "IPAM too old" }));
+    expect(spoken()).toEqual(["ADD 1.1.0", "VERSION 1.1.0"]);
   });
 
   it("calls a result that is none the delegate's fault (100)", async () => {
