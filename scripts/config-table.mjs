@@ -23,17 +23,13 @@ async function loadFields() {
 function rows(fields, prefix) {
   return Object.entries(fields).map(([key, field]) => {
     const absent = field.required ? "required" : defaultOf(field);
-    return `| ${[`\`${prefix}${key}\``, sentence(field.expected), absent, field.docs].map(cell).join(" | ")} |`;
+    return `| ${[`\`${prefix}${key}\``, field.expected, absent, field.docs].map(cell).join(" | ")} |`;
   });
 }
 
 function defaultOf(field) {
   const value = field.default;
   return value === undefined || value.length === 0 ? "" : `\`${value}\``;
-}
-
-function sentence(text) {
-  return text[0].toUpperCase() + text.slice(1);
 }
 
 /** A template's `<NAME>` or a `|` would be HTML or a column. */
@@ -52,7 +48,7 @@ const { values, positionals } = parseArgs({ options: { check: { type: "boolean" 
 const file = positionals[0] ?? `${root}README.md`;
 const { vpnFields, rootFields } = await loadFields();
 const table = [
-  "| Key | Value | Default | |",
+  "| Key | Value | Default | Meaning |",
   "|---|---|---|---|",
   ...rows(vpnFields(), "vpn."),
   ...rows(rootFields(), ""),

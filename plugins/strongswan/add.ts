@@ -9,7 +9,7 @@ import {
 } from "../../src/attachment/record.ts";
 import type { AddCall } from "../../src/cni/dispatch.ts";
 import type { Result } from "../../src/cni/result.ts";
-import { delegateConfig, type StrongswanConfig } from "../../src/config/strongswan.ts";
+import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
 import { startCharon } from "../../src/ipsec/charon.ts";
@@ -30,7 +30,7 @@ import { type Lock, lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
 import { type PodAddress, podAddresses, podResult } from "./addresses.ts";
-import { type BridgeCall, bridgeAdd, bridgeDel, ensureBridge } from "./bridge.ts";
+import { type BridgeCall, bridgeAdd, bridgeConfig, bridgeDel, ensureBridge } from "./bridge.ts";
 import { podGuard } from "./guard.ts";
 import { tunnelMtu } from "./mtu.ts";
 import { LOCK_WAIT, removeAttachment, stopTunnel } from "./remove.ts";
@@ -174,7 +174,7 @@ async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Prom
     dataPlane,
     virtualSubnets: config.virtualSubnets,
     excluded: [...config.hostSubnets, ...config.servers.map(hostPrefix), ...own.map(({ address }) => hostPrefix(address))],
-    ...(chained ? {} : { delegate: delegateConfig(call.config.raw) }),
+    ...(chained ? {} : { delegate: bridgeConfig(call.config.raw) }),
     ...(args === undefined ? {} : { args }),
     masquerade: !chained && call.config.raw.ipMasq === true,
     virtualIPs: [],

@@ -2,12 +2,22 @@ import { type DelegateOptions, delegate } from "../../src/cni/delegate.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
 import type { Result } from "../../src/cni/result.ts";
 import type { AttachmentKey } from "../../src/attachment/record.ts";
+import { delegateConfig } from "../../src/config/delegate.ts";
 import { changed } from "../../src/netlink/error.ts";
 import { addLink, getLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 
 /** The delegate's configuration: ours without our own keys (SPEC 1.1.0, section 4). */
 export type BridgeConfig = Readonly<Record<string, unknown>>;
+
+/**
+ * What the bridge gets of the network configuration: all but our own keys, and without masquerading, which is ours
+ * (src/nftables/masquerade.ts): its DEL would also look for rules for the virtual IPs that it finds on the interface.
+ */
+export function bridgeConfig(raw: Readonly<Record<string, unknown>>): BridgeConfig {
+  const { ipMasqBackend: _, ...config } = delegateConfig(raw);
+  return { ...config, ipMasq: false };
+}
 
 /** For whom the bridge is called, and with what environment. */
 export interface BridgeCall extends AttachmentKey {

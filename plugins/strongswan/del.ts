@@ -1,7 +1,7 @@
 import { type Attachment, attachmentDirectory, readAttachment } from "../../src/attachment/record.ts";
 import type { DelCall } from "../../src/cni/dispatch.ts";
-import { delegateConfig } from "../../src/config/delegate.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
+import { bridgeConfig } from "./bridge.ts";
 import { LOCK_WAIT, removeAttachment } from "./remove.ts";
 
 /**
@@ -20,7 +20,7 @@ export async function del(call: DelCall): Promise<void> {
     directory,
     record: lock === undefined ? undefined : intactRecord(directory),
     // Without a record (a reboot) only the configuration tells a chain: there the IPAM is another plugin's.
-    bridge: config.raw.ipam === undefined ? undefined : delegateConfig(config.raw),
+    bridge: config.raw.ipam === undefined ? undefined : bridgeConfig(config.raw),
     masquerade: config.raw.ipMasq === true,
     netns: call.netns,
     args: call.env.CNI_ARGS,

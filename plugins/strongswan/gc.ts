@@ -1,8 +1,7 @@
 import { type Attachment, listAttachments } from "../../src/attachment/record.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
-import { delegateConfig } from "../../src/config/delegate.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
-import { bridgeNode } from "./bridge.ts";
+import { bridgeConfig, bridgeNode } from "./bridge.ts";
 import { LOCK_WAIT, removeAttachment } from "./remove.ts";
 
 /**
@@ -25,7 +24,7 @@ export async function gc(call: Call): Promise<void> {
     }
   }
   if (call.config.raw.ipam !== undefined) {
-    await bridgeNode("GC", call, { ...delegateConfig(call.config.raw), "cni.dev/valid-attachments": validAttachments }).catch(
+    await bridgeNode("GC", call, { ...bridgeConfig(call.config.raw), "cni.dev/valid-attachments": validAttachments }).catch(
       (error: unknown) => failures.push(error),
     );
   }

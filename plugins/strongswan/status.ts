@@ -1,12 +1,11 @@
 import type { Call } from "../../src/cni/dispatch.ts";
-import { delegateConfig } from "../../src/config/delegate.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { findPlugin } from "../../src/cni/execute.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { charonExecutable } from "../../src/ipsec/charon.ts";
 import { chooseDataPlane } from "../../src/ipsec/data-plane.ts";
 import { listTables } from "../../src/nftables/apply.ts";
-import { bridgeNode } from "./bridge.ts";
+import { bridgeConfig, bridgeNode } from "./bridge.ts";
 
 /**
  * STATUS: whether an ADD could succeed, as far as this node tells: charon, nft, a data plane, the configuration (read
@@ -19,7 +18,7 @@ export async function status(call: Call, config: StrongswanConfig): Promise<void
   await available(() => chooseDataPlane(config.dataplane));
   if (call.config.raw.ipam === undefined) return;
   await available(async () => findPlugin("bridge", call.path));
-  await bridgeNode("STATUS", call, delegateConfig(call.config.raw));
+  await bridgeNode("STATUS", call, bridgeConfig(call.config.raw));
 }
 
 async function available(test: () => Promise<unknown>): Promise<void> {

@@ -58,6 +58,12 @@ const UNSHARE = [
   INIT,
 ] as const;
 
+/** Nobody else sets it: a process with it is process 1 of a testbed, or unshare(1) above it. */
+export const LABEL_VARIABLE = "PODVPN_TESTBED";
+
+/** What process 1 of a kept node is. */
+export const KEPT_COMMAND = "sleep\0infinity\0";
+
 /**
  * Anonymous network, mount and pid namespaces, held open by one process. All that runs in them ends with it, and it
  * ends with us, even when we are killed.
@@ -69,9 +75,13 @@ export class Holder implements AsyncDisposable {
     readonly pid: number,
   ) {}
 
-  /** @throws Fault 101 when the kernel refuses, above all when we are not root. */
-  static async create(name: string): Promise<Holder> {
-    const program = new Program(`namespaces of ${name}`, "/usr/bin/unshare", UNSHARE, { env: ENVIRONMENT });
+  /**
+   * @param label What it is found by when it is kept: `PODVPN_TESTBED=LABEL/NAME` in the environment of process 1.
+   * @throws Fault 101 when the kernel refuses, above all when we are not root.
+   */
+  static async create(name: string, label: string): Promise<Holder> {
+    const env = { ...ENVIRONMENT, [LABEL_VARIABLE]: `${label}/${name}` };
+    const program = new Program(`namespaces of ${name}`, "/usr/bin/unshare", UNSHARE, { env });
     try {
       const ready = await program.line(/^ready \d+$/, 10_000);
       return new Holder(program, Number(ready.slice("ready ".length)));

@@ -64,6 +64,7 @@ export class Pod extends Place implements AsyncDisposable {
   runtime(options: AttachOptions = {}): Runtime {
     return new Runtime({
       path: options.path ?? CNI_PATH,
+      root: this.node.path(""),
       cacheDir: this.node.path("/var/lib/cni/cache"),
       env: { ...ENVIRONMENT, ...options.env },
       run: this.node.run,

@@ -11,6 +11,9 @@ export interface NodeOptions {
   readonly addresses: readonly string[];
 }
 
+/** The name under which {@link keptNodes} lists the switch. */
+export const SWITCH_NAME = "switch";
+
 /** The switch's bridge. Captures see each packet between nodes once. */
 const BRIDGE = "br0";
 
@@ -28,21 +31,25 @@ const ROUTER = { mac: "02:00:00:00:00:01", addresses: { 4: "169.254.1.1", 6: "fe
 export class Testbed implements AsyncDisposable {
   readonly nodes = new Map<string, Node>();
   readonly #holders = new AsyncDisposableStack();
-  readonly #kept: Holder[] = [];
+  readonly #all: Holder[] = [];
 
   private constructor(
+    private readonly label: string,
     private readonly underlay: Place,
     private readonly underlayPid: number,
   ) {}
 
-  /** A switch without nodes. @throws Fault 101 when we are not root. */
-  static async create(): Promise<Testbed> {
+  /**
+   * A switch without nodes.
+   * @param label By what `keptNodes` finds it, should it be kept. @throws Fault 101 when we are not root.
+   */
+  static async create(label = "testbed"): Promise<Testbed> {
     await using undo = new AsyncDisposableStack();
-    const holder = undo.use(await Holder.create("switch"));
-    const underlay = new Place("switch", holder.pid, `/proc/${holder.pid}/ns/net`);
+    const holder = undo.use(await Holder.create(SWITCH_NAME, label));
+    const underlay = new Place(SWITCH_NAME, holder.pid, `/proc/${holder.pid}/ns/net`);
     await underlay.exec(["sh", "-ec", SWITCH, "sh", BRIDGE]);
-    const testbed = new Testbed(underlay, holder.pid);
-    testbed.#kept.push(holder);
+    const testbed = new Testbed(label, underlay, holder.pid);
+    testbed.#all.push(holder);
     testbed.#holders.use(undo.move());
     return testbed;
   }
@@ -50,9 +57,9 @@ export class Testbed implements AsyncDisposable {
   /** A machine on the underlay, with its addresses and a default route. */
   async node(name: string, options: NodeOptions): Promise<Node> {
     await using undo = new AsyncDisposableStack();
-    const holder = undo.use(await Holder.create(name));
-    const port = `port${this.#kept.length}`;
-    this.#kept.push(holder);
+    const holder = undo.use(await Holder.create(name, this.label));
+    const port = `port${this.#all.length}`;
+    this.#all.push(holder);
     await this.#plug(port, holder.pid);
     const uplink: Uplink = {
       addresses: options.addresses,
@@ -70,12 +77,9 @@ export class Testbed implements AsyncDisposable {
     return Capture.start(this.underlay, BRIDGE, filter === undefined ? {} : { filter });
   }
 
-  /**
-   * Lets it outlive us. @returns The processes to kill to take it down.
-   */
-  async keep(): Promise<number[]> {
-    for (const holder of this.#kept) await holder.keep();
-    return this.#kept.map((holder) => holder.pid);
+  /** Lets it outlive us, until `takeDown`. */
+  async keep(): Promise<void> {
+    for (const holder of this.#all) await holder.keep();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

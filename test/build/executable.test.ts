@@ -61,7 +61,7 @@ describe("the executable", () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
 
-  test("opens nothing of the file system for VERSION but its libraries and what Node itself reads", () => {
+  test("opens nothing for VERSION but itself, its libraries and what Node reads of the system", () => {
     const log = join(installation.directory, "strace.log");
     const strace = ["-f", "-e", "trace=%file", "-o", log, installation.strongswan];
     expect(call("strace", strace, { ...VERSION, PATH: "/usr/bin:/bin" }, "{}").status).toBe(0);
@@ -69,7 +69,7 @@ describe("the executable", () => {
     const paths = opened
       .map((match) => match[1] ?? "")
       .filter((path) => !/^\/(lib|usr\/lib|etc|proc|sys|dev)\b/.test(path));
-    expect(paths).toEqual([]);
+    expect([...new Set(paths)]).toEqual([installation.strongswan]);
     expect(readFileSync(log, "utf8")).not.toMatch(/podvpn\/addons|\.node"/);
   });
 

@@ -1,0 +1,47 @@
+import { type Address, family } from "../net/address.ts";
+import { contains, lastUsable, networkAddress, type Prefix, prefixLength, prefixOf } from "../net/prefix.ts";
+import { nth, size } from "../net/range.ts";
+
+/** A virtual subnet as the hub serves it. */
+export interface HubSubnet {
+  readonly subnet: Prefix;
+  /**
+   * The hub's own address in it: the last usable one. kernel-libipsec up to 5.9.11 refuses connections without, and
+   * it is the source of what the hub tells pods (ICMP).
+   */
+  readonly own: Address;
+  /** What pods get their virtual IPs from; never the hub's own, the network or the broadcast address. */
+  readonly pool: HubPool;
+}
+
+/** First and last address, both included. */
+export interface HubPool {
+  readonly first: Address;
+  readonly last: Address;
+}
+
+/** Bits of the largest IPv6 pool: 65,536 addresses. charon (5.9.8) reckons with the last 32 bits alone. */
+export const IPV6_POOL = 112;
+
+/**
+ * The pool of a virtual subnet: all of it (in IPv6 its first /112), or all of `part`, without the addresses that no pod
+ * may have. Undefined when nothing is left.
+ * @param part A prefix inside of `subnet`.
+ */
+export function hubSubnet(subnet: Prefix, part?: Prefix): HubSubnet | undefined {
+  const prefix = part ?? wholeOf(subnet);
+  const own = lastUsable(subnet);
+  const count = size(prefix);
+  const startsSubnet = networkAddress(prefix) === networkAddress(subnet);
+  // Whatever reaches the end of the subnet ends with the hub's own address and, in IPv4, the broadcast address.
+  const endsSubnet = contains(prefix, own) || lastUsable(prefix) === lastUsableWithBroadcast(subnet);
+  const first = startsSubnet ? 1n : 0n;
+  const last = count - 1n - (endsSubnet ? (family(subnet) === 4 ? 2n : 1n) : 0n);
+  if (last < first) return undefined;
+  return { subnet, own, pool: { first: nth(prefix, first), last: nth(prefix, last) } };
+}
+
+function wholeOf(subnet: Prefix): Prefix {
+  if (family(subnet) === 4 || prefixLength(subnet) >= IPV6_POOL) return subnet;
+  return prefixOf(networkAddress(subnet), IPV6_POOL);
+}
