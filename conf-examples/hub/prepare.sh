@@ -5,6 +5,9 @@ set -e
 # Pod to pod goes through the hub.
 sysctl -q -w net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 
+# There is no shorter way that the hub could tell a pod of. The default is for ipsec0, which comes later.
+sysctl -q -w net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.default.send_redirects=0
+
 # An address of the hub's own in each virtual subnet: kernel-libipsec up to 5.9.11 refuses connections without.
 ip address replace 10.173.255.254/32 dev lo
 ip address replace fd00:173::ffff/128 dev lo

@@ -18,7 +18,7 @@ import { connectPod, loadPsk } from "../../src/ipsec/pod-tunnel.ts";
 import { POD_SETTINGS } from "../../src/ipsec/strongswan-conf.ts";
 import { family } from "../../src/net/address.ts";
 import { hostPrefix } from "../../src/net/prefix.ts";
-import { ensureAddress, listAddresses } from "../../src/netlink/addresses.ts";
+import { listAddresses } from "../../src/netlink/addresses.ts";
 import { getLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
@@ -34,6 +34,7 @@ import { type BridgeCall, bridgeAdd, bridgeConfig, bridgeDel, ensureBridge } fro
 import { podGuard } from "./guard.ts";
 import { tunnelMtu } from "./mtu.ts";
 import { LOCK_WAIT, removeAttachment, stopTunnel } from "./remove.ts";
+import { addVirtualIPs, removeVirtualIPs } from "./virtual-ips.ts";
 
 /** Milliseconds for charon to answer: it takes 10, and half a second when a hundred start at once. */
 const CHARON_START = 10_000;
@@ -113,6 +114,7 @@ async function attach(work: Work): Promise<Result> {
   const hostRoutes = await planHostRoutes(node, tunnel.virtualIPs, addresses);
   record = { ...record, linkResult: link, virtualIPs: tunnel.virtualIPs, hostRoutes };
   writeAttachment(directory, record);
+  undo.defer(() => removeVirtualIPs(pod, call.ifname, tunnel.virtualIPs));
   await addVirtualIPs(pod, call.ifname, tunnel.virtualIPs);
   await ensureNodeRoutes(node, record);
   writeAttachment(directory, { ...record, phase: "ready" });
@@ -260,21 +262,6 @@ async function planHostRoutes(
     routes.push({ dst: hostPrefix(ip), dev: link.name, ...(same === undefined ? {} : { via: same.address }) });
   }
   return routes;
-}
-
-/** charon has the virtual IP on its own device (user space) or here (kernel); runtimes look for it here. */
-async function addVirtualIPs(pod: Netlink, ifname: string, virtualIPs: Attachment["virtualIPs"]): Promise<void> {
-  const link = await getLink(pod, ifname);
-  if (link === undefined) throw new Fault(Code.delegate, `the link ${ifname} has gone during ADD`, "try again");
-  for (const address of virtualIPs) {
-    await ensureAddress(pod, {
-      index: link.index,
-      address,
-      prefixLength: family(address) === 4 ? 32 : 128,
-      scope: "universe",
-      flags: ["nodad", "noprefixroute"],
-    });
-  }
 }
 
 /** Waits for both, also when one fails: what is still being made cannot be taken back. @throws what failed first. */

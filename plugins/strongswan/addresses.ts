@@ -41,12 +41,9 @@ export function podResult(
   return {
     ...link,
     ips: [...tunnel.virtualIPs.map((ip) => ({ address: hostPrefix(ip) as string, ...at })), ...link.ips],
-    routes: [...link.routes, ...tunnel.virtualSubnets.map((dst) => ({ dst, mtu: tunnel.mtu, table: TUNNEL_TABLE }))],
+    routes: [...link.routes, ...tunnel.virtualSubnets.map((dst) => ({ dst, mtu: tunnel.mtu }))],
   };
 }
-
-/** charon's routing table (`routing_table` in strongswan.conf). */
-const TUNNEL_TABLE = 220;
 
 function podInterface(result: Result, ifname: string): number | undefined {
   const index = result.interfaces.findIndex(({ name, sandbox }) => name === ifname && sandbox !== undefined);

@@ -4,15 +4,13 @@ import { removeStaleRoutes } from "../../src/attachment/node.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
 import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
 import { POD_CONNECTION } from "../../src/ipsec/connection.ts";
-import { ensureNoAddress } from "../../src/netlink/addresses.ts";
-import { getLink } from "../../src/netlink/links.ts";
 import { openRoute } from "../../src/netlink/open.ts";
-import { family } from "../../src/net/address.ts";
 import { removeTables } from "../../src/nftables/apply.ts";
 import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
 import { removeTree } from "../../src/os/file.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../../src/os/namespace.ts";
 import { type BridgeConfig, bridgeDel } from "./bridge.ts";
+import { removeVirtualIPs } from "./virtual-ips.ts";
 
 /** What is to be removed, and how a delegate is called for it. */
 export interface Removal extends AttachmentKey {
@@ -54,7 +52,7 @@ export async function removeAttachment(removal: Removal): Promise<void> {
   await attempt(() => stopTunnel(directory));
   const delegated = record === undefined ? removal.bridge : record.delegate;
   await Promise.all([
-    attempt(() => (delegated === undefined ? removeVirtualIPs(removal, netns) : removeLink(removal, delegated, netns))),
+    attempt(() => (delegated === undefined ? leaveLink(removal, netns) : removeLink(removal, delegated, netns))),
     attempt(async () => {
       if (record?.masquerade ?? removal.masquerade) await removeTables(masqueradeTableKeys(removal));
     }),
@@ -97,12 +95,8 @@ function removeLink(removal: Removal, config: BridgeConfig, netns: Netns | undef
 }
 
 /** In a chain the link stays, another plugin's; charon took the virtual IPs from its own device only. */
-async function removeVirtualIPs({ ifname, record }: Removal, netns: Netns | undefined): Promise<void> {
+async function leaveLink({ ifname, record }: Removal, netns: Netns | undefined): Promise<void> {
   if (netns === undefined || record === undefined) return;
-  using nl = inNetns(netns, openRoute);
-  const link = await getLink(nl, ifname);
-  if (link === undefined) return;
-  for (const address of record.virtualIPs) {
-    await ensureNoAddress(nl, { index: link.index, address, prefixLength: family(address) === 4 ? 32 : 128 });
-  }
+  using pod = inNetns(netns, openRoute);
+  await removeVirtualIPs(pod, ifname, record.virtualIPs);
 }

@@ -1,6 +1,6 @@
 import { type Address, family } from "../net/address.ts";
 import { contains, lastUsable, networkAddress, type Prefix, prefixLength, prefixOf } from "../net/prefix.ts";
-import { nth, size } from "../net/range.ts";
+import { lastAddress, nth, size } from "../net/range.ts";
 
 /** A virtual subnet as the hub serves it. */
 export interface HubSubnet {
@@ -31,14 +31,16 @@ export const IPV6_POOL = 112;
 export function hubSubnet(subnet: Prefix, part?: Prefix): HubSubnet | undefined {
   const prefix = part ?? wholeOf(subnet);
   const own = lastUsable(subnet);
-  const count = size(prefix);
-  const startsSubnet = networkAddress(prefix) === networkAddress(subnet);
-  // Whatever reaches the end of the subnet ends with the hub's own address and, in IPv4, the broadcast address.
-  const endsSubnet = contains(prefix, own) || lastUsable(prefix) === lastUsableWithBroadcast(subnet);
-  const first = startsSubnet ? 1n : 0n;
-  const last = count - 1n - (endsSubnet ? (family(subnet) === 4 ? 2n : 1n) : 0n);
+  const first = networkAddress(prefix) === networkAddress(subnet) ? 1n : 0n;
+  const last = size(prefix) - 1n - reservedAtEnd(subnet, own, prefix);
   if (last < first) return undefined;
   return { subnet, own, pool: { first: nth(prefix, first), last: nth(prefix, last) } };
+}
+
+/** How many of the last addresses of `prefix` no pod may have: the hub's own and, in IPv4, the broadcast address. */
+function reservedAtEnd(subnet: Prefix, own: Address, prefix: Prefix): bigint {
+  if (lastAddress(prefix) === lastAddress(subnet)) return family(subnet) === 4 ? 2n : 1n;
+  return contains(prefix, own) ? 1n : 0n; // it is the hub's address alone
 }
 
 function wholeOf(subnet: Prefix): Prefix {

@@ -19,8 +19,11 @@ export function cut(line: string, width = WIDTH): string {
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
 }
 
-/** Milliseconds as ping(8) measured them, to three digits; "lost" when there was no answer. Pure. */
+/** In place of a time, when there was no answer. */
+export const LOST = "lost";
+
+/** Milliseconds as ping(8) measured them, to three digits; {@link LOST} when there was no answer. Pure. */
 export function roundTrip(pingOutput: string): string {
   const time = / time=([\d.]+) ms/.exec(pingOutput)?.[1];
-  return time === undefined ? "lost" : Number(time).toPrecision(3);
+  return time === undefined ? LOST : Number(time).toPrecision(3);
 }

@@ -16,5 +16,5 @@ export async function startHub(node: Node): Promise<void> {
 
 /** Pure. */
 function hubConfiguration(): string {
-  return `listen: ${HUB.address}\nvirtualSubnet: ${VIRTUAL_SUBNET}\npskFile: ${PSK_FILE}\n`;
+  return `listen: ${HUB.address}\nvirtualSubnets: [${VIRTUAL_SUBNET}]\npskFile: ${PSK_FILE}\n`;
 }

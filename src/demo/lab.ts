@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Node } from "../testbed/node.ts";
 import type { Pod } from "../testbed/pod.ts";
-import { Testbed } from "../testbed/testbed.ts";
+import type { Testbed } from "../testbed/testbed.ts";
 import { startHub } from "./hub.ts";
 import { type DemoNode, HUB, NODES, networkConfiguration, PSK_FILE } from "./topology.ts";
 

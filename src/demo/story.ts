@@ -1,6 +1,7 @@
 import type { Capture } from "../testbed/capture.ts";
-import { cut, matrix, roundTrip, table } from "./format.ts";
-import type { DemoPod, Lab } from "./lab.ts";
+import type { Node } from "../testbed/node.ts";
+import { cut, LOST, matrix, roundTrip, table } from "./format.ts";
+import type { DemoPod } from "./lab.ts";
 import { ENCRYPTED, HUB, NODES, PLAIN, UNDERLAY, VIRTUAL_SUBNET } from "./topology.ts";
 
 /** Where the demo writes, one paragraph at a time. */
@@ -16,7 +17,7 @@ export function tellPlan(say: Say): void {
   ]);
   say("Machines out of network namespaces of this one, on an underlay of their own:");
   say(table([...nodes, [HUB.name, HUB.address, "strongSwan", `virtual IPs ${VIRTUAL_SUBNET}`]]));
-  say(`\nThe underlay ${UNDERLAY} is captured from now on, each packet between the machines.`);
+  say(`\nFrom now on every packet between them, on ${UNDERLAY}, is captured.`);
 }
 
 /** The pods, where they are and how long their ADD took. */
@@ -32,8 +33,8 @@ export function tellPods(say: Say, pods: readonly DemoPod[]): void {
   say(table([["pod", "node", "bridge IP", "virtual IP", "time of ADD"], ...rows]));
 }
 
-/** Pings from each pod to each other. @returns How many got no answer. */
-export async function pingAll(say: Say, pods: readonly DemoPod[]): Promise<number> {
+/** Pings from each pod to each other. @returns What is not as it should be. */
+export async function pingAll(say: Say, pods: readonly DemoPod[]): Promise<string[]> {
   const measured = new Map<string, string>();
   await Promise.all(
     pods.map(async (from) => {
@@ -45,71 +46,90 @@ export async function pingAll(say: Say, pods: readonly DemoPod[]): Promise<numbe
     }),
   );
   const names = pods.map(({ pod }) => pod.name);
-  say("\nPing over virtual IPs, all pods to all, in ms:");
-  say(matrix(names, (from, to) => measured.get(`${from} ${to}`) ?? "lost"));
-  return [...measured.values()].filter((time) => time === "lost").length;
+  say("\nPing over virtual IPs, from the row's pod to the column's, in ms:");
+  say(matrix(names, (from, to) => measured.get(`${from} ${to}`) ?? LOST));
+  const lost = [...measured.values()].filter((time) => time === LOST).length;
+  return lost === 0 ? [] : [`${lost} pings over virtual IPs got no answer`];
 }
 
-/** What went over the wire so far. @returns The number of plain packets. */
-export async function tellWire(say: Say, capture: Capture): Promise<number> {
+/** What went over the wire so far. @returns What is not as it should be. */
+export async function tellWire(say: Say, capture: Capture): Promise<string[]> {
   const [encrypted, plain] = [await capture.count(ENCRYPTED), await capture.count(PLAIN)];
-  // Samples of what carried the pings, not of the handshake.
-  const samples = await capture.packets("udp port 4500 or esp", SAMPLED);
   say("\nOn the wire between the machines:");
   say(
     table([
-      ["encrypted (IKE, ESP)", `${String(encrypted).padStart(6)} packets`],
-      [`plain (${VIRTUAL_SUBNET})`, `${String(plain).padStart(6)} packets`],
+      ["encrypted (IKE, ESP)", `${encrypted} packets`],
+      [`plain (${VIRTUAL_SUBNET})`, `${plain} packets`],
     ]),
   );
-  const shown = [...samples.filter((line) => line.includes("ESP(")).slice(-2), ...(await capture.packets(PLAIN, 2))];
-  say(shown.map((line) => cut(`    ${line}`)).join("\n"));
-  return plain;
-}
-
-const SAMPLED = 1000;
-
-/** Kills the charon of one pod and shows what becomes of its traffic. @returns How many packets went where none may. */
-export async function killCharon(say: Say, pods: readonly DemoPod[], capture: Capture): Promise<number> {
-  const [victim, , peer] = pods;
-  if (victim === undefined || peer === undefined) throw new RangeError("the demo has at least three pods");
-  const { pod } = victim;
-  const [plainBefore, fromVictim] = [await capture.count(PLAIN), `host ${pod.node.address()}`];
-  const before = await received(victim, peer);
-  await pod.node.exec(["sh", "-ec", `kill -KILL $(ip netns pids ${pod.name})`]);
-  const wire = await capture.count(fromVictim);
-  const after = await received(victim, peer);
-  const back = await received(peer, victim);
-  const grown = (await capture.count(fromVictim)) - wire;
-  const plain = (await capture.count(PLAIN)) - plainBefore;
-  say(`\nThe charon of ${pod.name} is killed (SIGKILL), and its traffic stops instead of going out in plain:`);
-  say(
-    table([
-      [`${pod.name} to ${peer.pod.name} before`, `${before} of ${PINGS} answered`],
-      [`${pod.name} to ${peer.pod.name} after`, `${after} of ${PINGS} answered`],
-      [`${peer.pod.name} to ${pod.name} after`, `${back} of ${PINGS} answered`],
-      ["plain packets on the wire", String(plain)],
-    ]),
-  );
-  void grown;
-  return plain + after + back + (PINGS - before);
+  // The last ones carried the pings, the first ones only the handshakes.
+  const esp = (await capture.packets(ENCRYPTED, encrypted)).filter((line) => line.includes("ESP(")).slice(-2);
+  const samples = [...esp, ...(await capture.packets(PLAIN, 2))];
+  say(samples.map((line) => cut(`    ${line}`)).join("\n"));
+  return [
+    ...(esp.length === 2 ? [] : ["the wire carried no ESP"]),
+    ...(plain === 0 ? [] : [`the wire carried ${plain} plain packets`]),
+  ];
 }
 
 const PINGS = 3;
 
-async function received(from: DemoPod, to: DemoPod): Promise<number> {
+/** Kills the charon of one pod and shows what becomes of its traffic. @returns What is not as it should be. */
+export async function killCharon(say: Say, pods: readonly DemoPod[], capture: Capture): Promise<string[]> {
+  const [victim, , peer] = pods;
+  if (victim === undefined || peer === undefined) throw new RangeError("the demo has at least three pods");
+  const plainBefore = await capture.count(PLAIN);
+  const before = await answered(victim, peer);
+  // Nothing else runs in the pod's namespace.
+  await victim.pod.node.exec(["sh", "-ec", `kill -KILL $(ip netns pids ${victim.pod.name})`]);
+  const there = await answered(victim, peer);
+  const back = await answered(peer, victim);
+  const plain = (await capture.count(PLAIN)) - plainBefore;
+
+  const [one, other] = [victim.pod.name, peer.pod.name];
+  say(`\nThe charon of ${one} is killed: its traffic stops, and does not go out in plain.`);
+  say(
+    table([
+      [`${one} to ${other}, before`, `${before} of ${PINGS} pings answered`],
+      [`${one} to ${other}, after`, `${there} of ${PINGS}`],
+      [`${other} to ${one}, after`, `${back} of ${PINGS}`],
+      ["plain on the wire", `${plain} packets`],
+    ]),
+  );
+  return [
+    ...(before === PINGS ? [] : [`${one} did not reach ${other} before its charon was killed`]),
+    ...(there + back === 0 ? [] : [`${one} has traffic without its charon`]),
+    ...(plain === 0 ? [] : [`the wire carried ${plain} plain packets after charon was killed`]),
+  ];
+}
+
+async function answered(from: DemoPod, to: DemoPod): Promise<number> {
   const { stdout } = await from.pod.tryPing(to.virtualIP, PINGS);
   return Number(/ (\d+) received/.exec(stdout)?.[1] ?? 0);
 }
 
-/** Removes all pods, also the one without charon. @returns How many things of theirs are left. */
-export async function removePods(say: Say, pods: readonly DemoPod[], lab: Lab): Promise<number> {
-  void lab;
+/** Removes all pods, also the one without charon. @returns What is left of them. */
+export async function removePods(say: Say, pods: readonly DemoPod[]): Promise<string[]> {
   const start = performance.now();
   for (const { pod, conf } of pods) {
     await pod.del(conf);
     await pod.remove();
   }
-  say(`\nDEL of all pods: ${(performance.now() - start).toFixed(0)} ms`);
-  return 0;
+  const time = (performance.now() - start) / pods.length;
+  const nodes = [...new Set(pods.map(({ pod }) => pod.node))];
+  const left = (await Promise.all(nodes.map(leftOfPods))).flat();
+  say(`\nDEL of all pods: ${time.toFixed(0)} ms each; processes, links, addresses left: ${left.length}`);
+  return left;
+}
+
+/** What pods had on a node: daemons, the node's ends of their cables, state, reserved addresses. */
+async function leftOfPods(node: Node): Promise<string[]> {
+  const snapshot = await node.snapshot();
+  const has = (section: string, pattern: RegExp) => (snapshot.get(section) ?? []).filter((line) => pattern.test(line));
+  const left = [
+    ...has("processes", /charon/),
+    ...has("links", /veth.* cni0$/),
+    ...has("files", /^\/run\/podvpn\/pods\/.|^\/var\/lib\/cni\/networks\/demo\/172\./),
+  ];
+  return left.map((line) => `left on ${node.name}: ${line}`);
 }

@@ -1,5 +1,6 @@
 import { anyPrefix } from "../netlink/family.ts";
 import { openRoute, openXfrm } from "../netlink/open.ts";
+import { ensureNoRoute, ensureRoute, isRoute, listRoutes } from "../netlink/routes.ts";
 import { ensureNoRule, ensureRule, listRules } from "../netlink/rules.ts";
 import { ensureNoPolicy, ensurePolicy, listPolicies } from "../netlink/xfrm.ts";
 import { ensureTable, listTables, removeTables } from "../nftables/apply.ts";
@@ -11,6 +12,7 @@ export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
   await Promise.all([
     withSocket(openRoute, netns, guard.rules.length, async (nl) => {
       for (const rule of guard.rules) await ensureRule(nl, rule);
+      for (const route of guard.routes) await ensureRoute(nl, route);
     }),
     withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
       for (const policy of guard.policies) await ensurePolicy(nl, policy);
@@ -26,6 +28,7 @@ export async function removeGuard(guard: Guard, netns?: Netns): Promise<void> {
     for (const policy of guard.policies) await ensureNoPolicy(nl, policy);
   });
   await withSocket(openRoute, netns, guard.rules.length, async (nl) => {
+    for (const route of guard.routes) await ensureNoRoute(nl, route);
     for (const rule of guard.rules) await ensureNoRule(nl, rule);
   });
 }
@@ -42,6 +45,10 @@ export async function missingOfGuard(guard: Guard, netns?: Netns): Promise<strin
           rule.priority === priority && rule.action === action && (rule.dst ?? anyPrefix(rule.family)) === dst,
       );
       if (!found) missing.push(`routing rule ${priority} to ${dst} ${action} (IPv${family})`);
+    }
+    const routes = await listRoutes(nl, {});
+    for (const wanted of guard.routes) {
+      if (!routes.some((route) => isRoute(route, wanted))) missing.push(`${wanted.type} route to ${wanted.dst}`);
     }
   });
   await withSocket(openXfrm, netns, guard.policies.length, async (nl) => {

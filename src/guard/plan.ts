@@ -2,7 +2,7 @@ import { family } from "../net/address.ts";
 import { contains, type Prefix } from "../net/prefix.ts";
 import { anyPrefix } from "../netlink/family.ts";
 import type { Rule } from "../netlink/rules.ts";
-import { PROTOCOL_PODVPN, Table as RoutingTable } from "../netlink/routes.ts";
+import { PROTOCOL_PODVPN, type Route, Table as RoutingTable } from "../netlink/routes.ts";
 import type { WantedPolicy } from "../netlink/xfrm.ts";
 import { type Table, tableName } from "../nftables/table.ts";
 
@@ -21,6 +21,7 @@ export interface GuardRequest {
 /** The guard as the kernel shall have it. */
 export interface Guard {
   readonly rules: readonly Rule[];
+  readonly routes: readonly Route[];
   readonly tables: readonly Table[];
   readonly policies: readonly WantedPolicy[];
 }
@@ -28,6 +29,8 @@ export interface Guard {
 /** Priorities of routing rules: exclusions, then charon's table 220, then the refusal of what it had no route for. */
 const EXCLUSION_PRIORITY = 210;
 const REFUSAL_PRIORITY = 221;
+/** Loses to every route of the pod's own. */
+const REFUSAL_METRIC = 4000;
 
 /** Loses to every policy that charon installs (it counts down from about 400,000; the lower number wins). */
 const BLOCK_PRIORITY = 4_000_000_000;
@@ -39,8 +42,9 @@ const TUNNEL_INTERFACES = "ipsec*";
 /**
  * The fail-closed guard of a namespace: nothing to the virtual subnets leaves in plain, nothing from them is taken in
  * plain. Pure. Three means, for what each cannot do alone:
- * - a routing rule behind charon's table refuses what has no tunnel. A rule and not a blackhole route: it does not
- *   depend on what the main table holds, so `virtualSubnet: 0.0.0.0/0` and stray routes fail closed as well.
+ * - a routing rule behind charon's table refuses what has no tunnel. It does not depend on what the main table holds,
+ *   so `virtualSubnet: 0.0.0.0/0` and stray routes fail closed as well. A route in the main table says the same: for
+ *   whoever looks there, such as the CHECK of other plugins, which finds there the routes that a result names.
  * - user space: a filter on everything that is not the tunnel's TUN device; it also stops a socket that is bound to
  *   eth0, for which the kernel ignores a failed route lookup, and plain packets that come in.
  * - kernel ESP: XFRM block policies, as decrypted packets come by eth0 too. 0.0.0.0/0 on one side always: a policy
@@ -53,9 +57,13 @@ export function planGuard(request: GuardRequest): Guard {
     ...unique(excluded).map((dst) => rule(EXCLUSION_PRIORITY, dst, { action: "lookup", table: RoutingTable.main })),
     ...virtualSubnets.map((dst) => rule(REFUSAL_PRIORITY, dst, { action: refuse })),
   ];
+  const routes = virtualSubnets.map((dst): Route => {
+    const where = { table: RoutingTable.main, scope: "universe", metric: REFUSAL_METRIC } as const;
+    return { dst, type: refuse, ...where, protocol: PROTOCOL_PODVPN };
+  });
   return request.dataPlane === "userspace"
-    ? { rules, tables: [filter(request.name, virtualSubnets, excluded)], policies: [] }
-    : { rules, tables: [], policies: blockPolicies(virtualSubnets, excluded) };
+    ? { rules, routes, tables: [filter(request.name, virtualSubnets, excluded)], policies: [] }
+    : { rules, routes, tables: [], policies: blockPolicies(virtualSubnets, excluded) };
 }
 
 function rule(priority: number, dst: Prefix, what: Pick<Rule, "action" | "table">): Rule {

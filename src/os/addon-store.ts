@@ -56,16 +56,18 @@ function openIfEqual(path: string, content: Uint8Array): number | undefined {
   return undefined;
 }
 
-/** Whether the file's bytes are `content`: 0.2 ms for a megabyte, less than any hash. */
+/** Whether the file's bytes are `content`: 0.3 ms for a megabyte, less than any hash (in one piece: 0.7, page faults). */
 function holds(fd: number, content: Uint8Array): boolean {
-  const bytes = Buffer.allocUnsafe(content.length);
-  for (let at = 0; at < bytes.length; ) {
-    const count = readSync(fd, bytes, at, bytes.length - at, at);
-    if (count === 0) return false;
-    at += count;
+  const chunk = Buffer.allocUnsafeSlow(Math.min(CHUNK, content.length));
+  for (let at = 0; at < content.length; ) {
+    const length = readSync(fd, chunk, 0, Math.min(chunk.length, content.length - at), at);
+    if (length === 0 || chunk.compare(content, at, at + length, 0, length) !== 0) return false;
+    at += length;
   }
-  return bytes.equals(content);
+  return true;
 }
+
+const CHUNK = 256 * 1024;
 
 function replace(directory: string, path: string, content: Uint8Array): void {
   sweep(directory);

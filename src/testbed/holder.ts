@@ -13,7 +13,7 @@ import { Program } from "./program.ts";
  */
 const INIT = `set -e
 read -r pid rest </proc/self/stat
-mount -t tmpfs -o mode=755 tmpfs /run
+mount -n -t tmpfs -o mode=755 tmpfs /run # -n: mount(8) would else make /run/mount on the machine
 mkdir -p /run/netns /run/lock
 mount -t tmpfs -o mode=755 tmpfs /run/netns
 mount -t tmpfs -o mode=700 tmpfs /mnt

@@ -77,9 +77,10 @@ export class Testbed implements AsyncDisposable {
     return Capture.start(this.underlay, BRIDGE, filter === undefined ? {} : { filter });
   }
 
-  /** Lets it outlive us, until `takeDown`. */
+  /** Lets it outlive us, until `takeDown`. What is disposed of afterwards stays as well. */
   async keep(): Promise<void> {
     for (const holder of this.#all) await holder.keep();
+    this.#holders.move();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -47,7 +47,7 @@ async function guarded(guard: Guard, action: () => Promise<void>): Promise<void>
     await removeGuard(guard, netns);
   }
   expect(await missingOfGuard(guard, netns)).toHaveLength(
-    guard.rules.length + guard.tables.length + guard.policies.length,
+    guard.rules.length + guard.routes.length + guard.tables.length + guard.policies.length,
   );
 }
 

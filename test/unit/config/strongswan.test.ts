@@ -1,7 +1,6 @@
-import { inspect } from "node:util";
-import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Code, Fault } from "../../../src/fault.ts";
+import { parseStrongswanConfig } from "../../../src/config/strongswan.ts";
+import { Code } from "../../../src/fault.ts";
 import { context, faultOf, issuesOf, PSK, parse, withVpn } from "./support.ts";
 
 describe("what is accepted", () => {
@@ -185,7 +184,6 @@ describe("STATUS, which has no container", () => {
     const { args: _, ...withoutArgs } = context;
     expect(parse(raw).identity).toBe("77d1@node1");
     expect(faultOf(raw, { args: new Map() }).what).toContain("CNI_ARGS does not have it");
-    const { parseStrongswanConfig } = await_import;
     expect(parseStrongswanConfig(raw, withoutArgs).identity).toBe("K8S_POD_UID@node1");
   });
 });

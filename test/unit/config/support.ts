@@ -1,4 +1,8 @@
-import { parseStrongswanConfig, type StrongswanConfig, type StrongswanContext } from "../../../src/config/strongswan.ts";
+import {
+  parseStrongswanConfig,
+  type StrongswanConfig,
+  type StrongswanContext,
+} from "../../../src/config/strongswan.ts";
 import { Fault } from "../../../src/fault.ts";
 
 export const PSK = "Correct-Horse/Battery+Staple";

@@ -1,0 +1,71 @@
+import { Code, Fault } from "../fault.ts";
+import type { Address } from "../net/address.ts";
+import { parseFields, unknownKeys } from "./fields.ts";
+import { hubFields } from "./hub-fields.ts";
+import { isObject, kindOf } from "./hub-item.ts";
+import type { HubSubnet } from "./hub-pool.ts";
+import { type HubPsks, hubPsks } from "./hub-psks.ts";
+import { hubSubnets } from "./hub-subnets.ts";
+import type { Issue } from "./issues.ts";
+import type { SecretFileAccess } from "./psk-file.ts";
+
+/** The hub's configuration: parsed, complete and consistent. */
+export interface HubConfig {
+  /** Empty for all. */
+  readonly listen: readonly Address[];
+  readonly identity: string;
+  /** No two overlap. */
+  readonly subnets: readonly [HubSubnet, ...HubSubnet[]];
+  readonly psks: HubPsks;
+  readonly proposals: readonly string[];
+  readonly espProposals: readonly string[];
+  /** Seconds; 0 never asks. */
+  readonly dpd: number;
+  readonly dataplane: "auto" | "kernel" | "userspace";
+  readonly directory: string;
+  readonly logLevel: "error" | "info" | "debug";
+}
+
+/**
+ * Reads what the text of hub.yaml holds.
+ * @param raw As YAML gives it. @param file For messages: where it comes from.
+ * @throws Fault 7 with everything that is wrong, never with a PSK.
+ */
+export function parseHubConfig(raw: unknown, file: string, access: SecretFileAccess): HubConfig {
+  if (!isObject(raw)) {
+    const remedy = "write keys with values, at least virtualSubnets and pskFile";
+    throw hubFault(file, [{ what: `it holds ${kindOf(raw)}`, remedy }]);
+  }
+  const fields = hubFields();
+  const hub = parseFields(fields, raw, "");
+  const issues: Issue[] = [...unknownKeys(fields, raw, ""), ...hub.issues];
+  const subnets = hubSubnets(hub.values.virtualSubnets ?? [], hub.values.listen ?? [], issues);
+  const psks = hubPsks(raw, hub.values, access, issues);
+  const [first, ...others] = issues;
+  if (first !== undefined) throw hubFault(file, [first, ...others]);
+  const [subnet, ...more] = subnets;
+  if (!hub.complete || subnet === undefined || psks === undefined) {
+    throw new TypeError("an error in the configuration was found and not told");
+  }
+  const { listen, identity, proposals, espProposals, dpd, dataplane, directory, logLevel } = hub.values;
+  return {
+    listen,
+    identity,
+    subnets: [subnet, ...more],
+    psks,
+    proposals,
+    espProposals,
+    dpd,
+    dataplane,
+    directory,
+    logLevel,
+  };
+}
+
+/** For a terminal: one line for each issue. */
+function hubFault(file: string, issues: readonly [Issue, ...Issue[]]): Fault {
+  const [first, ...others] = issues;
+  if (others.length === 0) return new Fault(Code.invalidConfig, `${file}: ${first.what}`, first.remedy);
+  const details = issues.map(({ what, remedy }) => `  ${what}: ${remedy}`).join("\n");
+  return new Fault(Code.invalidConfig, `${file} has ${issues.length} errors`, "correct them all:", { details });
+}

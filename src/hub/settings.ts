@@ -1,0 +1,29 @@
+import type { HubConfig } from "../config/hub.ts";
+import type { CharonOptions, DataPlane, Settings } from "../ipsec/strongswan-conf.ts";
+
+/** Settings of the hub's charon (strongswan.conf(5), 5.9). */
+const HUB_SETTINGS: Settings = {
+  // kernel-libipsec holds 8 for ever; the rest is for many pods that come at once, and for VICI.
+  threads: 32,
+  // A pod is given up 11.2 s after its first unanswered request (0.5 * (1.8^5 - 1) / 0.8), not after 165 s.
+  retransmit_timeout: 0.5,
+  retransmit_base: 1.8,
+  retransmit_tries: 4,
+  // With the default, 1, every packet of IKE looks at all IKE_SAs: 10 ms for each new pod at 1000 of them.
+  ikesa_table_size: 1024,
+  ikesa_table_segments: 16,
+  // Half-open IKE_SAs of one address; the default of 5 refuses a node whose masqueraded pods start together.
+  block_threshold: 256,
+  routing_table: 220,
+  routing_table_prio: 220,
+};
+
+/** How the hub's charon is started. Pure. */
+export function charonOptions(config: HubConfig, dataPlane: DataPlane): CharonOptions {
+  return {
+    directory: config.directory,
+    dataPlane,
+    logLevel: config.logLevel === "debug" ? 2 : 1,
+    settings: HUB_SETTINGS,
+  };
+}
