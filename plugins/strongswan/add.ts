@@ -9,6 +9,7 @@ import {
 } from "../../src/attachment/record.ts";
 import type { AddCall } from "../../src/cni/dispatch.ts";
 import type { Result } from "../../src/cni/result.ts";
+import { ipamSubnets } from "../../src/config/consistency.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
@@ -165,7 +166,13 @@ async function requireLink(call: AddCall, pod: Netlink): Promise<void> {
 async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Promise<Attachment> {
   const { call, config, node } = work;
   const own = await listAddresses(node);
-  const chained = call.config.prevResult !== undefined;
+  const { prevResult, raw } = call.config;
+  const chained = prevResult !== undefined;
+  // Known before the link is made: with a full tunnel the guard would else refuse the bridge's own gateway to it.
+  const onLink = chained
+    ? podAddresses(prevResult, call.ifname).map(({ subnet }) => subnet)
+    : ipamSubnets(raw.ipam).map(({ prefix }) => prefix);
+  const outside = [...config.servers, ...own.map(({ address }) => address)].map(hostPrefix);
   const args = call.env.CNI_ARGS;
   return {
     version: 1,
@@ -175,10 +182,10 @@ async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Prom
     netns: call.netns,
     dataPlane,
     virtualSubnets: config.virtualSubnets,
-    excluded: [...config.hostSubnets, ...config.servers.map(hostPrefix), ...own.map(({ address }) => hostPrefix(address))],
-    ...(chained ? {} : { delegate: bridgeConfig(call.config.raw) }),
+    excluded: [...config.hostSubnets, ...onLink, ...outside],
+    ...(chained ? {} : { delegate: bridgeConfig(raw) }),
     ...(args === undefined ? {} : { args }),
-    masquerade: !chained && call.config.raw.ipMasq === true,
+    masquerade: !chained && raw.ipMasq === true,
     virtualIPs: [],
     hostRoutes: [],
     identity: config.identity,
@@ -234,7 +241,7 @@ async function masquerade(work: Work, addresses: readonly PodAddress[]): Promise
   for (const table of tables) await ensureTable(table);
 }
 
-/** Only with a virtual subnet that holds the pod's own (a full tunnel) does the link's subnet make a difference. */
+/** For a subnet that only the IPAM knew (DHCP), inside a virtual subnet (a full tunnel). */
 async function excludeLink(work: Work, record: Attachment, addresses: readonly PodAddress[]): Promise<Attachment> {
   const complete = { ...record, excluded: [...record.excluded, ...addresses.map(({ subnet }) => subnet)] };
   const guard = podGuard(complete);

@@ -107,7 +107,7 @@ function smallMtu(virtual: readonly Named[], mtu: number | undefined): Issue[] {
 }
 
 /** The subnets of host-local (`subnet`, `ranges[][].subnet`), which other IPAM plugins use as well. */
-function ipamSubnets(ipam: unknown): Named[] {
+export function ipamSubnets(ipam: unknown): Named[] {
   const ranges = listIn(ipam, "ranges").flatMap((set, i) =>
     (Array.isArray(set) ? set : []).flatMap((range, j) => subnetIn(range, `ipam.ranges[${i}][${j}].subnet`)),
   );

@@ -5,6 +5,7 @@ import { parseDuration } from "./duration.ts";
 import type { Fields } from "./fields.ts";
 import { IDENTITY_EXPECTED, legalIdentity } from "./identity.ts";
 import { PSK_EXPECTED, parsePsk } from "./psk.ts";
+import { absolutePath, asList, oneOrMore, parsed, parsedBy, proposals, wholeSeconds } from "./schemas.ts";
 
 // The README's table is made of these by scripts/config-table.mjs: run it after a change.
 
@@ -109,50 +110,11 @@ export function rootFields() {
   } satisfies Fields;
 }
 
-/** A string that `parse` understands. */
-function parsedBy<T>(parse: (text: string) => T | undefined) {
-  return z.pipe(z.string(), parsed(parse));
-}
-
-function parsed<I, O>(parse: (input: I) => O | undefined) {
-  return z.transform((input: I, context): O => {
-    const value = parse(input);
-    if (value !== undefined) return value;
-    context.issues.push({ code: "custom", input });
-    return z.NEVER;
-  });
-}
-
-/** The seed's keys hold one value; new ones a list as well. */
-function asList() {
-  return z.transform((value: unknown): unknown[] => (Array.isArray(value) ? value : [value]));
-}
-
-function oneOrMore<S extends z.core.$ZodType>(item: S) {
-  return z.pipe(asList(), z.tuple([item], item));
-}
-
-function proposals() {
-  return oneOrMore(z.string().check(z.regex(/^[a-z\d]+(?:[-_][a-z\d]+)*$/)));
-}
-
-function absolutePath() {
-  return z.string().check(z.regex(/^\/[^\0]*[^\0/]$/));
-}
-
 /** In milliseconds. */
 function duration({ min, max }: { readonly min: number; readonly max: number }) {
   return parsed((value: unknown) => {
     const milliseconds = parseDuration(value);
     return milliseconds !== undefined && milliseconds >= min && milliseconds <= max ? milliseconds : undefined;
-  });
-}
-
-/** In seconds: charon's unit. */
-function wholeSeconds(max: number) {
-  return parsed((value: unknown) => {
-    const seconds = (parseDuration(value) ?? Number.NaN) / 1000;
-    return Number.isInteger(seconds) && seconds <= max ? seconds : undefined;
   });
 }
 

@@ -38,28 +38,6 @@ export async function lower(record: HubRecord): Promise<void> {
   await removeGuard(hubGuard(record.subnets, record.dataPlane));
 }
 
-/** What an earlier hub had and this one does not want: its guard's rules and policies, and its addresses. Idempotent. */
-export async function lowerOutdated(earlier: HubRecord, record: HubRecord, wanted: readonly Address[]): Promise<void> {
-  const outdated = without(hubGuard(earlier.subnets, earlier.dataPlane), hubGuard(record.subnets, record.dataPlane));
-  await removeGuard(outdated);
-  using nl = openRoute();
-  const addresses = earlier.addresses.filter((address) => !wanted.includes(address));
-  for (const address of addresses) await ensureNoAddress(nl, ownAddress(address));
-}
-
-/** The parts of a guard that another does not have: the tables have the same names, so they are replaced. Pure. */
-export function without(guard: Guard, other: Guard): Guard {
-  const missing = <T>(items: readonly T[], others: readonly T[], key: (item: T) => string): T[] => {
-    const keys = new Set(others.map(key));
-    return items.filter((item) => !keys.has(key(item)));
-  };
-  return {
-    rules: missing(guard.rules, other.rules, (rule) => JSON.stringify(rule)),
-    policies: missing(guard.policies, other.policies, (policy) => JSON.stringify(policy)),
-    tables: missing(guard.tables, other.tables, ({ family: ofTable, name }) => `${ofTable} ${name}`),
-  };
-}
-
 /** A setting that somebody else has changed in the meantime, or whose interface is gone, is not ours any more. */
 async function putBack({ key, before, after }: SysctlChange): Promise<void> {
   if (readSysctl(key) === after) await writeSysctl(key, before);

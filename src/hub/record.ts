@@ -37,9 +37,27 @@ export function writeRecord(directory: string, record: HubRecord): void {
   writeAtomic(recordFile(directory), `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** What is to be put back in the end, when a hub takes over from one that did not end as it should. Pure. */
-export function inherit(earlier: HubRecord | undefined, record: HubRecord): HubRecord {
-  if (earlier === undefined) return record;
+/** How a hub takes over what an earlier one with the same directory left behind. */
+export type Takeover =
+  /** Nothing is there. */
+  | "none"
+  /** All of it fits: charon goes on, no pod notices. */
+  | "adopt"
+  /** Guard, addresses and settings stay; charon starts anew, and pods come back by themselves. */
+  | "restart"
+  /** All of it is taken down first. */
+  | "replace";
+
+/** Decides by what cannot be changed while pods are online. Pure. */
+export function takeover(earlier: HubRecord | undefined, record: HubRecord): Takeover {
+  if (earlier === undefined) return "none";
+  const same = (of: (record: HubRecord) => unknown) => JSON.stringify(of(earlier)) === JSON.stringify(of(record));
+  if (!same(({ subnets, dataPlane }) => [subnets, dataPlane])) return "replace";
+  return same(({ charon }) => charon) ? "adopt" : "restart";
+}
+
+/** The record of a hub that takes over: what the earlier one changed is to be put back to what was before that. Pure. */
+export function inherit(earlier: HubRecord, record: HubRecord): HubRecord {
   const fresh = record.sysctls.filter(({ key }) => !earlier.sysctls.some((change) => change.key === key));
   return {
     ...record,

@@ -18,12 +18,12 @@ const HUB_SETTINGS: Settings = {
   routing_table_prio: 220,
 };
 
-/** How the hub's charon is started. Pure. */
+/** How the hub's charon is started: nothing of this can be changed under pods that are online. Pure. */
 export function charonOptions(config: HubConfig, dataPlane: DataPlane): CharonOptions {
   return {
     directory: config.directory,
     dataPlane,
-    logLevel: config.logLevel === "debug" ? 2 : 1,
+    logLevel: 1,
     settings: HUB_SETTINGS,
   };
 }

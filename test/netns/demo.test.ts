@@ -1,113 +1,87 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
-import { afterEach, describe, expect, it } from "vitest";
-import { keptNodes } from "../../src/testbed/kept.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Node } from "../../src/testbed/node.ts";
+import { diffSnapshots, type Snapshot } from "../../src/testbed/snapshot.ts";
+import { Testbed } from "../../src/testbed/testbed.ts";
 import { DIST } from "./support/cluster.ts";
 
-const PODVPN = `${DIST}/podvpn`;
+const DEMO = [`${DIST}/podvpn`, "demo"] as const;
 
-interface Ended {
-  readonly code: number | null;
-  readonly output: string;
-}
+// The demo runs on a machine of a testbed: all that it could leave behind is then in that machine's snapshot, and
+// demos that run on the real one at the same time are not seen.
+let testbed: Testbed;
+let machine: Node;
+let before: Snapshot;
 
-function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended>; wrote(text: string): Promise<void> } {
-  const child = spawn(PODVPN, ["demo", ...args], { stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  const look = new Set<() => void>();
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output += text;
-      for (const each of look) each();
-    });
-  }
-  const ended = once(child, "close").then(([code]) => ({ code, output }));
-  const wrote = (text: string) => {
-    const seen = new Promise<void>((resolve) => {
-      const each = () => output.includes(text) && resolve();
-      look.add(each);
-      each();
-    });
-    const tooLate = ended.then(() => {
-      throw new Error(`the demo ended without "${text}":\n${output}`);
-    });
-    return Promise.race([seen, tooLate]);
-  };
-  return { child, ended, wrote };
-}
-
-/** Processes of any testbed and what runs in their namespaces: those that are not in our own pid namespace. */
-function foreignProcesses(): string[] {
-  const own = pidNamespace("self");
-  return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && ![own, undefined].includes(pidNamespace(pid)));
-}
-
-function pidNamespace(pid: string): string | undefined {
-  try {
-    return execFileSync("readlink", [`/proc/${pid}/ns/pid`], { stdio: ["ignore", "pipe", "ignore"] }).toString();
-  } catch {
-    return undefined; // ended, or a thread of the kernel
-  }
-}
-
-afterEach(() => {
-  execFileSync(PODVPN, ["demo", "--down"]);
+beforeAll(async () => {
+  testbed = await Testbed.create();
+  machine = await testbed.node("machine", { addresses: ["10.9.0.1/24"] });
+  before = await machine.snapshot();
 });
+afterAll(() => testbed[Symbol.asyncDispose]());
+
+/** The processes of a namespace end before its process 1 does, but bash reaps what unshare(1) leaves a moment later. */
+async function nothingLeft(): Promise<void> {
+  await expect.poll(async () => diffSnapshots(before, await machine.snapshot())).toEqual([]);
+}
 
 describe("the demo", () => {
   it("shows that all pods reach each other, encrypted only, and leaves nothing", async () => {
-    const before = foreignProcesses();
-    const { code, output } = await start().ended;
-    expect(output.split("\n").filter((line) => line.length > 80)).toEqual([]);
-    expect(output.match(/^ {2}[abc][12] {3}node-[abc] +172\.17\.\d\.\d +10\.173\.\d+\.\d+ +\d+ ms$/gm)).toHaveLength(6);
-    expect(output).not.toContain("lost");
-    expect(output).toMatch(/encrypted .* [1-9]\d+ packets/);
-    expect(output).toMatch(/plain \(.* 0 packets/);
-    expect(output.match(/ESP\(spi=/g)).toHaveLength(2);
-    expect(output).toMatch(/before +3 of 3[^]*after +0 of 3[^]*after +0 of 3[^]*plain on the wire +0 packets/);
-    expect(output).toContain("left: 0");
-    expect(output).toMatch(/Taken down, nothing is left\. [1-5]?\d\.\d s in all\./);
-    expect(code).toBe(0);
-    expect(foreignProcesses()).toEqual(before);
+    const { stdout } = await machine.exec(DEMO, { timeout: 60_000 });
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    expect(stdout.match(/^ {2}[abc][12] {3}node-[abc] +172\.17\.\d\.\d +10\.173\.\d+\.\d+ +\d+ ms$/gm)).toHaveLength(6);
+    expect(stdout).not.toContain("lost");
+    expect(stdout).toMatch(/encrypted .* [1-9]\d+ packets/);
+    expect(stdout).toMatch(/plain \(.* 0 packets/);
+    expect(stdout.match(/ESP\(spi=/g)).toHaveLength(2);
+    expect(stdout).toMatch(/before +3 of 3.*after +0 of 3.*after +0 of 3.*plain on the wire +0 packets/s);
+    expect(stdout).toContain("left: 0");
+    expect(stdout).toMatch(/Taken down, nothing is left\. \d?\d\.\d s in all\./);
+    await nothingLeft();
   });
 
-  it.each(["Machines out of", "Pods, by", "Ping over", "The charon of"])(
-    "takes everything down when interrupted at %j",
-    async (moment) => {
-      const before = foreignProcesses();
-      const { child, ended, wrote } = start();
-      await wrote(moment);
-      child.kill("SIGINT");
-      const { code, output } = await ended;
-      expect(output).toContain("interrupted by SIGINT; everything is taken down");
-      expect(code).toBe(130);
-      expect(foreignProcesses()).toEqual(before);
-    },
-  );
+  it.each([
+    ["INT", "Machines out of", 130],
+    ["INT", "From now on", 130],
+    ["TERM", "Pods, by", 143],
+    ["INT", "Ping over", 130],
+    ["HUP", "The charon of", 129],
+  ])("takes everything down on SIG%s at %j", async (signal, moment, status) => {
+    const demo = machine.spawn(DEMO);
+    await demo.line(new RegExp(moment), 60_000);
+    await machine.exec(["pkill", `-${signal}`, "-o", "-f", DEMO.join(" ")]);
+    expect(await demo.ended).toBe(`exit status ${status}`);
+    expect(demo.lines.at(-1)).toBe(`podvpn demo: interrupted by SIG${signal}; everything is taken down`);
+    await nothingLeft();
+  });
+
+  it("is gone when it is killed", async () => {
+    const demo = machine.spawn(DEMO);
+    await demo.line(/Pods, by/, 60_000);
+    await machine.exec(["pkill", "-KILL", "-o", "-f", DEMO.join(" ")]);
+    await demo.ended;
+    await nothingLeft();
+  });
 
   it("stays up with --keep until --down, and the commands that it prints work", async () => {
-    const { code, output } = await start("--keep").ended;
-    expect(code).toBe(0);
-    expect(keptNodes("podvpn-demo").map(({ name }) => name)).toEqual(
-      expect.arrayContaining(["switch", "hub", "node-a", "node-b", "node-c"]),
-    );
-    const [ping = "", leases = ""] = [/nsenter.* ping .*/.exec(output)?.[0], /nsenter.* hub leases/.exec(output)?.[0]];
-    expect(execFileSync("sh", ["-c", `${ping} -c 2`]).toString()).toContain("2 received");
+    const { stdout } = await machine.exec([...DEMO, "--keep"], { timeout: 60_000 });
+    expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    const command = (pattern: RegExp) => pattern.exec(stdout)?.[0].trim() ?? "";
+    const sh = async (line: string) => (await machine.exec(["sh", "-ec", line])).stdout;
+    expect(await sh(`${command(/.* ping 10.*/)} -c 2`)).toContain("2 received");
+    expect((await sh(command(/.* hub leases/))).match(/10\.173\./g)).toHaveLength(6);
     expect(
-      execFileSync("sh", ["-c", leases])
-        .toString()
-        .match(/10\.173\./g),
-    ).toHaveLength(6);
-    expect((await start("--keep").ended).output).toContain("podvpn demo --down");
+      await sh(`${command(/.* tcpdump .*/)} -c 1 'udp port 4500' & ${command(/.* ping 10.*/)} -c 2; wait`),
+    ).toContain("ESP");
 
-    const pids = keptNodes("podvpn-demo").map(({ pid }) => pid);
-    expect((await start("--down").ended).output).toMatch(/^taken down: /);
-    for (const pid of pids) expect(() => readFileSync(`/proc/${pid}/environ`)).toThrow();
-    expect((await start("--down").ended).output).toBe("no demo is up\n");
+    const again = await machine.exec([...DEMO, "--keep"], { check: false });
+    expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("podvpn demo --down") });
+
+    expect((await machine.exec([...DEMO, "--down"])).stdout).toMatch(/^taken down: .*node-c/);
+    await nothingLeft();
+    expect((await machine.exec([...DEMO, "--down"])).stdout).toBe("no demo is up\n");
   });
 
   it("refuses contradictory options", async () => {
-    expect(await start("--keep", "--down").ended).toMatchObject({ code: 2 });
+    expect(await machine.exec([...DEMO, "--keep", "--down"], { check: false })).toMatchObject({ code: 2 });
   });
 });

@@ -1,0 +1,69 @@
+import type { IkeSa, Vici } from "vici";
+
+/** A pod that is online, as the hub's charon has it now. */
+export interface Lease {
+  /** What the pod proved to be. */
+  readonly identity: string;
+  readonly virtualIPs: readonly string[];
+  /** Where its packets come from: its node, when that masquerades. */
+  readonly remoteHost: string;
+  /** Age of its IKE_SA in seconds: since it came, or since the last rekey (4 hours). */
+  readonly age: number;
+  /** Decrypted and encrypted bytes of its CHILD_SA: since it came, or since the last rekey (1 hour). */
+  readonly bytesIn: bigint;
+  readonly bytesOut: bigint;
+}
+
+/** The leases of a hub's charon, in the order of their addresses. @throws ViciError. */
+export async function listLeases(vici: Vici): Promise<Lease[]> {
+  const sas: IkeSa[] = [];
+  // Without `noblock`: with it charon silently leaves out an SA that another thread holds at that moment.
+  for await (const sa of vici.listSas({})) sas.push(sa);
+  return leasesOf(sas);
+}
+
+/**
+ * Leases out of SAs. Pure. While an IKE_SA is rekeyed, or a pod that was killed comes back, there are two of one
+ * identity with the same virtual IPs: the younger counts.
+ */
+export function leasesOf(sas: readonly IkeSa[]): Lease[] {
+  const leases = new Map<string, Lease>();
+  for (const sa of sas) {
+    if (!ONLINE.has(sa.state) || sa.remoteVips.length === 0) continue;
+    const children = sa.childSas.filter(({ state }) => state !== "DELETING" && state !== "DELETED");
+    const lease: Lease = {
+      identity: sa.remoteId,
+      virtualIPs: sa.remoteVips,
+      remoteHost: sa.remoteHost,
+      age: sa.established,
+      bytesIn: children.reduce((sum, child) => sum + child.bytesIn, 0n),
+      bytesOut: children.reduce((sum, child) => sum + child.bytesOut, 0n),
+    };
+    const other = leases.get(keyOf(lease));
+    if (other === undefined || other.age > lease.age) leases.set(keyOf(lease), lease);
+  }
+  return [...leases.values()].sort((one, other) => order(one).localeCompare(order(other), "en", { numeric: true }));
+}
+
+/** REKEYING: the old one of two, until the new one is up. */
+const ONLINE: ReadonlySet<string> = new Set(["ESTABLISHED", "REKEYING"]);
+
+/** Which leases came and which went between two listings. Pure. */
+export function changes(
+  before: readonly Lease[],
+  after: readonly Lease[],
+): { readonly came: Lease[]; readonly went: Lease[] } {
+  const [old, now] = [new Set(before.map(keyOf)), new Set(after.map(keyOf))];
+  return {
+    came: after.filter((lease) => !old.has(keyOf(lease))),
+    went: before.filter((lease) => !now.has(keyOf(lease))),
+  };
+}
+
+function keyOf({ identity, virtualIPs }: Lease): string {
+  return [identity, ...virtualIPs].join(" ");
+}
+
+function order({ virtualIPs }: Lease): string {
+  return virtualIPs[0] ?? "";
+}

@@ -1,0 +1,177 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { StockHub, type StockHubOptions } from "../../src/testbed/stock-hub.ts";
+import { addedPod, Cluster, conf, PSK, VIRTUAL_SUBNET, VIRTUAL_SUBNET_6 } from "./support/cluster.ts";
+import { failedAdd, hubForgets } from "./support/failed-add.ts";
+
+let cluster: Cluster;
+/** Added before all failures, and intact after them. */
+let witness: Awaited<ReturnType<typeof addedPod>>;
+
+beforeAll(async () => {
+  cluster = await Cluster.create(1);
+  witness = await addedPod(cluster.node(), "witness");
+});
+afterAll(async () => {
+  await witness?.[Symbol.asyncDispose]();
+  await cluster?.[Symbol.asyncDispose]();
+});
+
+let hubs = 0;
+
+/** A hub beside the cluster's own. */
+async function anotherHub(options: Partial<StockHubOptions> = {}): Promise<{ hub: StockHub; address: string }> {
+  hubs += 1;
+  const address = `10.9.0.${100 + hubs}`;
+  const node = await cluster.testbed.node(`hub${hubs}`, { addresses: [`${address}/24`, `fd00:9::${100 + hubs}/64`] });
+  return { hub: await StockHub.start(node, { psk: PSK, ...options }), address };
+}
+
+/** For `StockHubOptions.edit`: what it looks for must be in the example. */
+function replacing(old: string | RegExp, by: string) {
+  return (swanctlConf: string) => {
+    expect(swanctlConf).toMatch(old);
+    return swanctlConf.replace(old, by);
+  };
+}
+
+/** The hub's `remote` section. */
+const REMOTE = /remote \{[^}]*\}/;
+/** The hub's own identity is `hub`. */
+const OTHER_SUBNET = "10.174.0.0/16";
+
+/** Every answer of a hub that is no tunnel, and comes at once. */
+const REFUSALS: readonly {
+  readonly name: string;
+  readonly hub?: Partial<StockHubOptions>;
+  /** What is done to the hub's node. */
+  readonly prepare?: readonly [string, ...string[]];
+  readonly vpn?: Record<string, unknown>;
+  readonly code: number;
+  readonly msg: readonly string[];
+  readonly details: string;
+}[] = [
+  {
+    name: "a wrong PSK",
+    hub: { psk: "another PSK" },
+    code: 105,
+    msg: ['refused identity "n1-failing.eth0@', "see that vpn.PSK or vpn.pskFile is the hub's"],
+    details: "received AUTHENTICATION_FAILED notify error",
+  },
+  {
+    name: "an identity that the hub does not take",
+    hub: { edit: replacing(REMOTE, "remote {\n auth = psk\n id = *@elsewhere\n }") },
+    code: 105,
+    msg: ['refused identity "n1-failing.eth0@', "that the hub knows the identity"],
+    details: "received AUTHENTICATION_FAILED notify error",
+  },
+  {
+    name: "another vpn.serverID than the hub's",
+    vpn: { serverID: "other.example" },
+    code: 105,
+    msg: ['(asked for hub "other.example")', "that vpn.serverID is its own"],
+    details: "received AUTHENTICATION_FAILED notify error",
+  },
+  {
+    name: "a hub without a connection",
+    hub: { edit: replacing("connections {", "connections-later {") },
+    code: 106,
+    msg: ["has no connection for us", "see that the hub's configuration is loaded"],
+    details: "received NO_PROPOSAL_CHOSEN notify error",
+  },
+  {
+    name: "other IKE proposals",
+    hub: { edit: replacing(/^( *)proposals = .*$/m, "$1proposals = aes256gcm16-prfsha384-x25519") },
+    code: 106,
+    msg: ["accepts none of our IKE proposals", "set vpn.proposals"],
+    details: "received NO_PROPOSAL_CHOSEN notify error",
+  },
+  {
+    name: "other ESP proposals",
+    hub: { edit: replacing(/^( *)esp_proposals = .*$/m, "$1esp_proposals = aes256gcm16-x25519") },
+    code: 106,
+    msg: ["accepts none of our ESP proposals", "set vpn.espProposals"],
+    details: "received NO_PROPOSAL_CHOSEN notify, no CHILD_SA built",
+  },
+  {
+    name: "a virtual subnet that the hub does not serve",
+    vpn: { virtualSubnet: OTHER_SUBNET },
+    code: 107,
+    msg: ["does not serve vpn.virtualSubnet", "the hub's local_ts"],
+    details: "received TS_UNACCEPTABLE notify, no CHILD_SA built",
+  },
+  {
+    name: "a hub in user space without an address of its own in its virtual subnet",
+    prepare: ["ip", "address", "delete", "10.173.255.254/32", "dev", "lo"],
+    code: 107,
+    msg: ["does not serve vpn.virtualSubnet", "needs an address of its own in it"],
+    details: "received TS_UNACCEPTABLE notify, no CHILD_SA built",
+  },
+  {
+    name: "a hub without a pool",
+    hub: { edit: replacing(/^ *pools = .*$/m, "") },
+    code: 11,
+    msg: ["has no free virtual IP for us", "enlarge the hub's pool"],
+    details: "received INTERNAL_ADDRESS_FAILURE notify, no CHILD_SA built",
+  },
+  {
+    name: "a hub without a pool for one of two families",
+    hub: { edit: replacing("pools = virtual4, virtual6", "pools = virtual4") },
+    vpn: { virtualSubnet: [VIRTUAL_SUBNET, VIRTUAL_SUBNET_6] },
+    code: 11,
+    msg: ["gave no virtual IPv6 address", "add an IPv6 pool to the hub"],
+    details: "",
+  },
+  {
+    name: "a pool outside of vpn.virtualSubnet",
+    hub: { edit: replacing("addrs = 10.173.0.0/20", "addrs = 10.175.0.0/20") },
+    code: 107,
+    msg: ["the hub gave 10.175.0.1, which is not in vpn.virtualSubnet (10.173.0.0/16)"],
+    details: "",
+  },
+];
+
+describe("a hub that refuses", () => {
+  test.each(REFUSALS)("$name", async ({ hub: options, prepare, vpn, ...expected }) => {
+    const { hub, address } = await anotherHub(options);
+    if (prepare !== undefined) await hub.node.exec(prepare);
+    const error = await failedAdd(cluster.node(), conf({ vpn: { serverIP: address, ...vpn } }), { within: 1000 });
+    expect(error).toMatchObject({ code: expected.code, details: expect.stringContaining(expected.details) });
+    for (const part of expected.msg) expect(error.msg).toContain(part);
+    await hubForgets(hub);
+  });
+
+  test("a pool of one address gives it to one pod, and to the next when that has gone", async () => {
+    const { hub, address } = await anotherHub({
+      edit: replacing("addrs = 10.173.0.0/20", "addrs = 10.173.9.9/32"),
+    });
+    const configuration = conf({ vpn: { serverIP: address } });
+    {
+      await using first = await addedPod(cluster.node(), "first", configuration);
+      expect(first.ip).toBe("10.173.9.9");
+      const error = await failedAdd(cluster.node(), configuration, { within: 1000 });
+      expect(error.code).toBe(11);
+      expect(error.msg).toBe(
+        `hub ${address} has no free virtual IP for us; enlarge the hub's pool, or wait until leases are freed`,
+      );
+    }
+    {
+      await using second = await addedPod(cluster.node(), "second", configuration);
+      expect(second.ip).toBe("10.173.9.9");
+    }
+    await hubForgets(hub);
+  });
+});
+
+describe("a hub that accepts", () => {
+  test("its own identity as vpn.serverID, and no pod's but those it knows", async () => {
+    const { hub, address } = await anotherHub({
+      edit: replacing(REMOTE, "remote {\n auth = psk\n id = *@elsewhere\n }"),
+    });
+    const vpn = { serverIP: address, serverID: "hub", identity: "{containerID}@elsewhere" };
+    {
+      await using _pod = await addedPod(cluster.node(), "known", conf({ vpn }));
+      expect(await hub.swanctl("--list-sas")).toContain("'n1-known@elsewhere'");
+    }
+    await hubForgets(hub);
+  });
+});
