@@ -82,14 +82,14 @@ async function installNpmPackages() {
   // Not with the Node of node_modules, which npm is about to replace. Install scripts are not needed by any package:
   // what is native is prebuilt.
   const path = process.env.PATH.split(delimiter).filter((directory) => !directory.endsWith("node_modules/.bin"));
-  const { code, output } = await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
+  const { code, output } = await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], {
     env: { ...process.env, PATH: path.join(delimiter) },
     capture: true,
   }).catch(() => {
     throw new Failure("There is no npm: install Node.js 20 or newer together with npm.");
   });
   if (code !== 0) {
-    console.error(output.trimEnd());
+    console.error(output.split("\n").slice(0, 20).join("\n")); // after that, its manual
     throw new Failure("npm ci failed: see its words above; mind the network and the registry in .npmrc.");
   }
   const left = npmDifference();

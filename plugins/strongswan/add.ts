@@ -14,7 +14,7 @@ import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
 import { startCharon } from "../../src/ipsec/charon.ts";
-import { chooseDataPlane } from "../../src/ipsec/data-plane.ts";
+import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { connectPod, loadPsk } from "../../src/ipsec/pod-tunnel.ts";
 import { POD_SETTINGS } from "../../src/ipsec/strongswan-conf.ts";
 import { family } from "../../src/net/address.ts";
@@ -160,7 +160,11 @@ async function requireLink(call: AddCall, pod: Netlink): Promise<void> {
         `CNI_IFNAME "${call.ifname}" is not in the container, though prevResult is given`,
         "put strongswan behind the plugin that makes the interface",
       )
-    : new Fault(Code.invalidEnvironment, `CNI_IFNAME "${call.ifname}" is taken in the container`, "choose another name");
+    : new Fault(
+        Code.invalidEnvironment,
+        `CNI_IFNAME "${call.ifname}" is taken in the container`,
+        "choose another name",
+      );
 }
 
 async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Promise<Attachment> {
@@ -214,7 +218,7 @@ async function makeLink(work: Work, record: Attachment): Promise<Result> {
 
 /** The guard before charon: no moment in which the pod could speak in plain. */
 async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promise<Vici> {
-  const { call, config, directory, netns, lock, undo } = work;
+  const { config, directory, netns, lock, undo } = work;
   const guard = podGuard(record);
   undo.defer(() => removeGuard(guard, netns));
   await applyGuard(guard, netns);

@@ -21,7 +21,11 @@ export function podAddresses(result: Result, ifname: string): PodAddress[] {
     .map(({ address: text }) => {
       const parsed = interfaceAddress(text);
       if (parsed === undefined) {
-        throw new Fault(Code.delegate, `the link's result has the address "${text}"`, "correct the plugin that made it");
+        throw new Fault(
+          Code.delegate,
+          `the link's result has the address "${text}"`,
+          "correct the plugin that made it",
+        );
       }
       return { address: parsed.address, subnet: prefixOf(parsed.address, parsed.prefixLength) };
     });

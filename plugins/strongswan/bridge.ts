@@ -1,7 +1,7 @@
+import type { AttachmentKey } from "../../src/attachment/record.ts";
 import { type DelegateOptions, delegate } from "../../src/cni/delegate.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
 import type { Result } from "../../src/cni/result.ts";
-import type { AttachmentKey } from "../../src/attachment/record.ts";
 import { delegateConfig } from "../../src/config/delegate.ts";
 import { changed } from "../../src/netlink/error.ts";
 import { addLink, getLink } from "../../src/netlink/links.ts";

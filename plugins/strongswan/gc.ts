@@ -24,9 +24,10 @@ export async function gc(call: Call): Promise<void> {
     }
   }
   if (call.config.raw.ipam !== undefined) {
-    await bridgeNode("GC", call, { ...bridgeConfig(call.config.raw), "cni.dev/valid-attachments": validAttachments }).catch(
-      (error: unknown) => failures.push(error),
-    );
+    await bridgeNode("GC", call, {
+      ...bridgeConfig(call.config.raw),
+      "cni.dev/valid-attachments": validAttachments,
+    }).catch((error: unknown) => failures.push(error));
   }
   if (failures.length > 0) throw new AggregateError(failures, "not all stale attachments could be removed");
 }

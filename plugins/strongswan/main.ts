@@ -56,7 +56,9 @@ async function logged<T>(verb: string, call: Call & Partial<Subject>, work: () =
   const { logFile, logLevel } = call.config.raw;
   const path = typeof logFile === "string" && logFile.startsWith("/") ? logFile : undefined;
   const level = LEVELS.find((name) => name === logLevel) ?? "info";
-  const subject = [verb, call.config.name, call.containerID, call.ifname].filter((part) => part !== undefined).join(" ");
+  const subject = [verb, call.config.name, call.containerID, call.ifname]
+    .filter((part) => part !== undefined)
+    .join(" ");
   const log = openLog(path, level, subject);
   log.write("debug", "begins");
   try {

@@ -1,6 +1,6 @@
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { family } from "../../src/net/address.ts";
-import { LIBIPSEC_MTU, tunnelMtu as fitting } from "../../src/net/mtu.ts";
+import { tunnelMtu as fitting, LIBIPSEC_MTU } from "../../src/net/mtu.ts";
 import { getLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { lookupRoute } from "../../src/netlink/routes.ts";

@@ -1,6 +1,6 @@
 import { ViciError } from "vici";
-import { type Attachment, type AttachmentKey, recordFile } from "../../src/attachment/record.ts";
 import { removeStaleRoutes } from "../../src/attachment/node.ts";
+import { type Attachment, type AttachmentKey, recordFile } from "../../src/attachment/record.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
 import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
 import { POD_CONNECTION } from "../../src/ipsec/connection.ts";

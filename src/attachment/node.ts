@@ -2,7 +2,15 @@ import { family } from "../net/address.ts";
 import { prefixLength } from "../net/prefix.ts";
 import { getLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
-import { ensureNoRoute, ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route, Table } from "../netlink/routes.ts";
+import {
+  ensureNoRoute,
+  ensureRoute,
+  isRoute,
+  listRoutes,
+  PROTOCOL_PODVPN,
+  type Route,
+  Table,
+} from "../netlink/routes.ts";
 import { lockDirectory } from "../os/lock.ts";
 import { type Attachment, type HostRoute, listAttachments, PODS_DIRECTORY } from "./record.ts";
 

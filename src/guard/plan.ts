@@ -1,8 +1,8 @@
 import { family } from "../net/address.ts";
 import { contains, type Prefix } from "../net/prefix.ts";
 import { anyPrefix } from "../netlink/family.ts";
-import type { Rule } from "../netlink/rules.ts";
 import { PROTOCOL_PODVPN, type Route, Table as RoutingTable } from "../netlink/routes.ts";
+import type { Rule } from "../netlink/rules.ts";
 import type { WantedPolicy } from "../netlink/xfrm.ts";
 import { type Table, tableName } from "../nftables/table.ts";
 

@@ -1,7 +1,7 @@
 import type { Section } from "vici";
 import type { Address } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
 import { family } from "../net/address.ts";
+import type { Prefix } from "../net/prefix.ts";
 
 /** Name of the connection and of its child in a pod's own charon. */
 export const POD_CONNECTION = "pod";

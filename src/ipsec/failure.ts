@@ -21,7 +21,11 @@ export interface Attempt {
  */
 export function initiateFault(attempt: Attempt, log: readonly ControlLogLine[], errmsg: string): Fault {
   const text = log.map((line) => line.msg).join("\n");
-  const [code, what, remedy] = (SIGNATURES.find(({ pattern }) => pattern.test(text)) ?? UNKNOWN).explain(attempt, text, errmsg);
+  const [code, what, remedy] = (SIGNATURES.find(({ pattern }) => pattern.test(text)) ?? UNKNOWN).explain(
+    attempt,
+    text,
+    errmsg,
+  );
   return new Fault(code, what, remedy, { details: relevant(log) });
 }
 
@@ -101,7 +105,7 @@ const SIGNATURES: readonly Signature[] = [
     ],
   },
   {
-    pattern: /parsed IKE_SA_INIT response[^]*retransmit \d+ of request with message ID 1/,
+    pattern: /parsed IKE_SA_INIT response[\s\S]*retransmit \d+ of request with message ID 1/,
     explain: ({ server }) => [
       Code.hubSilent,
       `hub ${server} answers on UDP port 500 but not on 4500`,

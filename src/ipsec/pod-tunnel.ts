@@ -1,8 +1,8 @@
 import { type IkeSa, type Vici, ViciCommandError } from "vici";
 import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
 import { family, parseAddress } from "../net/address.ts";
+import type { Prefix } from "../net/prefix.ts";
 import { contains } from "../net/prefix.ts";
 import type { Secret } from "../secret.ts";
 import { POD_CHILD, POD_CONNECTION, type PodConnection, podConnection } from "./connection.ts";
@@ -60,7 +60,11 @@ export async function readTunnel(vici: Vici, virtualSubnets: readonly Prefix[]):
     if (!sa.childSas.some((child) => child.name === POD_CHILD && child.state === "INSTALLED")) continue;
     return { server: address(sa.remoteHost), serverID: sa.remoteId, virtualIPs: virtualIPs(sa, virtualSubnets) };
   }
-  throw new Fault(Code.checkFailed, "charon has no established tunnel to the hub", "see that the hub runs and is reachable");
+  throw new Fault(
+    Code.checkFailed,
+    "charon has no established tunnel to the hub",
+    "see that the hub runs and is reachable",
+  );
 }
 
 async function connectTo(vici: Vici, request: TunnelRequest, server: Address, timeout: number): Promise<PodTunnel> {

@@ -88,7 +88,9 @@ export async function stopDaemon(daemon: Pidfd, grace: number): Promise<void> {
 function startFailed(child: ChildProcess, file: string): Promise<Fault> {
   return new Promise((resolve) => {
     child.once("error", (cause) => {
-      resolve(new Fault(Code.missingPart, `${file} cannot be started`, "see that /bin/sh works on this node", { cause }));
+      resolve(
+        new Fault(Code.missingPart, `${file} cannot be started`, "see that /bin/sh works on this node", { cause }),
+      );
     });
   });
 }

@@ -13,7 +13,9 @@ export function appeared(path: string, { timeout, signal }: { timeout: number; s
       if (name === basename(path)) finish(resolve);
     });
     const timer = setTimeout(() => {
-      finish(() => reject(new Fault(Code.charon, `${path} did not appear within ${timeout} ms`, "see charon.log beside it")));
+      finish(() =>
+        reject(new Fault(Code.charon, `${path} did not appear within ${timeout} ms`, "see charon.log beside it")),
+      );
     }, timeout);
     const onAbort = () => finish(() => reject(signal?.reason));
     const finish = (end: () => void) => {

@@ -26,6 +26,12 @@ interface Awaited {
   readonly reject: (error: ViciError) => void;
 }
 
+interface Loss {
+  readonly code: ViciErrorCode;
+  readonly why: string;
+  readonly options?: ErrorOptions;
+}
+
 /**
  * A connection as packets: one question at a time and its answer, with events in between.
  * VICI has no sequence numbers: an answer belongs to the one question that was asked, whoever still waits for it.
@@ -35,23 +41,23 @@ export class Link {
   readonly #events: LinkEvents;
   readonly #decoder = new SegmentDecoder();
   #awaited: Awaited | undefined;
-  #loss: { code: ViciErrorCode; why: string; cause?: unknown } | undefined;
+  #loss: Loss | undefined;
 
   constructor(stream: Duplex, events: LinkEvents) {
     this.#stream = stream;
     this.#events = events;
     stream.on("data", (piece: Uint8Array) => this.#receive(piece));
-    stream.on("end", () => this.#lose("CLOSED", "charon closed the connection"));
-    stream.on("close", () => this.#lose("CLOSED", "the connection was closed"));
+    stream.on("end", () => this.#lose({ code: "CLOSED", why: "charon closed the connection" }));
+    stream.on("close", () => this.#lose({ code: "CLOSED", why: "the connection was closed" }));
     // ECONNRESET and EPIPE say what the end of the stream says: charon is gone.
-    stream.on("error", (cause) => this.#lose("CLOSED", "charon broke the connection", cause));
+    stream.on("error", (cause) =>
+      this.#lose({ code: "CLOSED", why: "charon broke the connection", options: { cause } }),
+    );
   }
 
   /** How the connection was lost, as the failure of `what`; undefined while it stands. */
   loss(what: string): ViciError | undefined {
-    if (this.#loss === undefined) return undefined;
-    const { code, why, cause } = this.#loss;
-    return new ViciError(code, `${what}: ${why}`, cause === undefined ? undefined : { cause });
+    return this.#loss === undefined ? undefined : lossError(this.#loss, what);
   }
 
   /**
@@ -69,7 +75,7 @@ export class Link {
   }
 
   close(): void {
-    this.#lose("CLOSED", "the connection was closed by close()");
+    this.#lose({ code: "CLOSED", why: "the connection was closed by close()" });
   }
 
   #receive(piece: Uint8Array): void {
@@ -77,7 +83,7 @@ export class Link {
       for (const body of this.#decoder.push(piece)) this.#dispatch(decodePacket(body), body.length);
     } catch (cause) {
       const why = cause instanceof ViciError ? cause.message : "what it sent could not be handled";
-      this.#lose("PROTOCOL", `charon does not speak VICI: ${why}`, cause);
+      this.#lose({ code: "PROTOCOL", why: `charon does not speak VICI: ${why}`, options: { cause } });
     }
   }
 
@@ -110,13 +116,17 @@ export class Link {
     return awaited;
   }
 
-  #lose(code: ViciErrorCode, why: string, cause?: unknown): void {
+  #lose(loss: Loss): void {
     if (this.#loss !== undefined) return;
-    this.#loss = { code, why, cause };
+    this.#loss = loss;
     this.#stream.destroy();
     const awaited = this.#awaited;
     this.#awaited = undefined;
-    if (awaited !== undefined) awaited.reject(new ViciError(code, `${awaited.question.name}: ${why}`, { cause }));
+    awaited?.reject(lossError(loss, awaited.question.name));
     this.#events.lost();
   }
+}
+
+function lossError({ code, why, options }: Loss, what: string): ViciError {
+  return new ViciError(code, `${what}: ${why}`, options);
 }

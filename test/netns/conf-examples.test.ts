@@ -41,7 +41,9 @@ test("there are examples for the seed's file, dual stack, a list, a chain and a 
 describe.each(EXAMPLES)("conf-examples/%s", (name) => {
   const configuration = JSON.parse(readFileSync(new URL(name, DIRECTORY), "utf8"));
   const plugins: { vpn?: { virtualSubnet: string | string[] } }[] = configuration.plugins ?? [configuration];
-  const families = plugins.flatMap(({ vpn }) => vpn?.virtualSubnet ?? []).map((subnet) => (subnet.includes(":") ? 6 : 4));
+  const families = plugins
+    .flatMap(({ vpn }) => vpn?.virtualSubnet ?? [])
+    .map((subnet) => (subnet.includes(":") ? 6 : 4));
 
   test("works as it stands: pods on two nodes, encrypted, and nothing left", async () => {
     await using capture = await cluster.testbed.capture();

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { applyGuard, missingOfGuard, removeGuard } from "../../src/guard/apply.ts";
 import { type Guard, type GuardRequest, planGuard } from "../../src/guard/plan.ts";
-import { chooseDataPlane } from "../../src/ipsec/data-plane.ts";
-import { parsePrefix, type Prefix } from "../../src/net/prefix.ts";
+import { chooseDataPlane } from "../../src/dataplane/choose.ts";
+import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
 import { openNetns } from "../../src/os/namespace.ts";
-import { Testbed } from "../../src/testbed/testbed.ts";
 import type { Node } from "../../src/testbed/node.ts";
+import { Testbed } from "../../src/testbed/testbed.ts";
 
 let testbed: Testbed;
 let node: Node;

@@ -115,11 +115,11 @@ describe("the result", () => {
       version,
       (json, ip) => expect(json.ips).toMatchObject([{ version: "4", address: `${ip}/32` }, { version: "4" }]),
     ]),
-    ["1.0.0", (json, ip) => expect(json.ips).toEqual([expect.objectContaining({ address: `${ip}/32` }), expect.anything()])],
     [
-      "1.1.0",
-      (json) => expect(json.routes).toContainEqual({ dst: VIRTUAL_SUBNET, mtu: expect.any(Number) }),
+      "1.0.0",
+      (json, ip) => expect(json.ips).toEqual([expect.objectContaining({ address: `${ip}/32` }), expect.anything()]),
     ],
+    ["1.1.0", (json) => expect(json.routes).toContainEqual({ dst: VIRTUAL_SUBNET, mtu: expect.any(Number) })],
   ];
 
   test.each(shapes)("has the shape of version %s", async (cniVersion, check) => {
@@ -177,7 +177,14 @@ describe("behind another plugin of a chain", () => {
   const own = { type: "strongswan", vpn: conf().vpn };
   const chains: [string, Record<string, unknown>][] = [
     ["bridge", { type: "bridge", bridge: "cni0", isDefaultGateway: true, ipMasq: true, ipam: conf().ipam }],
-    ["ptp", { type: "ptp", ipMasq: true, ipam: { type: "host-local", subnet: "172.18.1.0/24", routes: [{ dst: "0.0.0.0/0" }] } }],
+    [
+      "ptp",
+      {
+        type: "ptp",
+        ipMasq: true,
+        ipam: { type: "host-local", subnet: "172.18.1.0/24", routes: [{ dst: "0.0.0.0/0" }] },
+      },
+    ],
   ];
 
   test.each(chains)("%s makes the link, podvpn only the tunnel; CHECK and DEL work", async (name, main) => {
@@ -211,7 +218,8 @@ test("a full tunnel: everything but host, hub and bridge goes to the hub, and no
 test("the bridge gets everything that is not podvpn's: its keys, unknown keys, CNI_ARGS and runtimeConfig", async () => {
   const node = cluster.node(1);
   // The real bridge, behind a script that notes what it was called with.
-  const script = '#!/bin/sh\ncat >"/run/seen.$CNI_COMMAND"\nenv >"/run/env.$CNI_COMMAND"\nexec /usr/lib/cni/bridge <"/run/seen.$CNI_COMMAND"\n';
+  const script =
+    '#!/bin/sh\ncat >"/run/seen.$CNI_COMMAND"\nenv >"/run/env.$CNI_COMMAND"\nexec /usr/lib/cni/bridge <"/run/seen.$CNI_COMMAND"\n';
   await node.writeFile("/run/noting/bridge", script, 0o755);
   const configuration = {
     ...conf({ mtu: 1300, promiscMode: false, "example.org/unknown": { kept: true }, capabilities: { ips: true } }),

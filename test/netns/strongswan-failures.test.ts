@@ -1,6 +1,8 @@
+import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { StockHub, type StockHubOptions } from "../../src/testbed/stock-hub.ts";
-import { addedPod, Cluster, conf, PSK, VIRTUAL_SUBNET, VIRTUAL_SUBNET_6 } from "./support/cluster.ts";
+import { addedPod, Cluster, conf, HUB_ADDRESS, PSK, VIRTUAL_SUBNET, VIRTUAL_SUBNET_6 } from "./support/cluster.ts";
+import { eventually } from "./support/eventually.ts";
 import { failedAdd, hubForgets } from "./support/failed-add.ts";
 
 let cluster: Cluster;
@@ -46,6 +48,8 @@ const REFUSALS: readonly {
   /** What is done to the hub's node. */
   readonly prepare?: readonly [string, ...string[]];
   readonly vpn?: Record<string, unknown>;
+  /** Milliseconds. */
+  readonly within?: number;
   readonly code: number;
   readonly msg: readonly string[];
   readonly details: string;
@@ -53,6 +57,7 @@ const REFUSALS: readonly {
   {
     name: "a wrong PSK",
     hub: { psk: "another PSK" },
+    within: 1000,
     code: 105,
     msg: ['refused identity "n1-failing.eth0@', "see that vpn.PSK or vpn.pskFile is the hub's"],
     details: "received AUTHENTICATION_FAILED notify error",
@@ -131,10 +136,10 @@ const REFUSALS: readonly {
 ];
 
 describe("a hub that refuses", () => {
-  test.each(REFUSALS)("$name", async ({ hub: options, prepare, vpn, ...expected }) => {
+  test.each(REFUSALS)("$name", async ({ hub: options, prepare, vpn, within = 5000, ...expected }) => {
     const { hub, address } = await anotherHub(options);
     if (prepare !== undefined) await hub.node.exec(prepare);
-    const error = await failedAdd(cluster.node(), conf({ vpn: { serverIP: address, ...vpn } }), { within: 1000 });
+    const error = await failedAdd(cluster.node(), conf({ vpn: { serverIP: address, ...vpn } }), { within });
     expect(error).toMatchObject({ code: expected.code, details: expect.stringContaining(expected.details) });
     for (const part of expected.msg) expect(error.msg).toContain(part);
     await hubForgets(hub);
@@ -148,7 +153,7 @@ describe("a hub that refuses", () => {
     {
       await using first = await addedPod(cluster.node(), "first", configuration);
       expect(first.ip).toBe("10.173.9.9");
-      const error = await failedAdd(cluster.node(), configuration, { within: 1000 });
+      const error = await failedAdd(cluster.node(), configuration);
       expect(error.code).toBe(11);
       expect(error.msg).toBe(
         `hub ${address} has no free virtual IP for us; enlarge the hub's pool, or wait until leases are freed`,
@@ -173,5 +178,101 @@ describe("a hub that accepts", () => {
       expect(await hub.swanctl("--list-sas")).toContain("'n1-known@elsewhere'");
     }
     await hubForgets(hub);
+  });
+});
+
+/** `vpn.timeout` where a hub is silent, in milliseconds; and what an ADD may take beside it. */
+const TIMEOUT = 1500;
+const A_LITTLE = 2500;
+
+/** An address of the underlay that nobody has. */
+const NOBODY = "10.9.0.250";
+
+/** Drops what comes in to a UDP port. */
+function closedPort(port: number): readonly [string, ...string[]] {
+  return ["iptables", "-A", "INPUT", "-p", "udp", "--dport", String(port), "-j", "DROP"];
+}
+
+describe("a hub that is silent", () => {
+  test.each([
+    { name: "because its UDP port 500 is closed", prepare: closedPort(500), msg: "no answer from hub ADDRESS within 1.5 s" },
+    {
+      name: "because its UDP port 4500 is closed",
+      prepare: closedPort(4500),
+      msg: "hub ADDRESS answers on UDP port 500 but not on 4500; let UDP port 4500 pass",
+    },
+    {
+      name: "because no charon runs there",
+      prepare: undefined,
+      msg: "no answer from hub ADDRESS within 1.5 s; see that the hub runs, that the pod reaches it, and that UDP ports 500 and 4500 pass",
+    },
+  ])("$name", async ({ prepare, msg }) => {
+    const { hub, address } = await anotherHub();
+    if (prepare === undefined) await hub.down();
+    else await hub.node.exec(prepare);
+    const error = await failedAdd(cluster.node(), conf({ vpn: { serverIP: address, timeout: `${TIMEOUT}ms` } }), {
+      within: TIMEOUT + A_LITTLE,
+    });
+    expect(error.code).toBe(104);
+    expect(error.msg).toContain(msg.replace("ADDRESS", address));
+    expect(error.details).toMatch(/retransmit \d of request with message ID [01]/);
+    expect(error.took).toBeGreaterThan(TIMEOUT);
+  });
+
+  test("because nobody has the address", async () => {
+    const error = await failedAdd(cluster.node(), conf({ vpn: { serverIP: NOBODY, timeout: `${TIMEOUT}ms` } }), {
+      within: TIMEOUT + A_LITTLE,
+    });
+    expect(error.code).toBe(104);
+    expect(error.msg).toContain(`no answer from hub ${NOBODY} within 1.5 s`);
+  });
+
+  test("because the pod has no route to it", async () => {
+    const configuration = conf({ isDefaultGateway: false, vpn: { timeout: `${TIMEOUT}ms` } });
+    const error = await failedAdd(cluster.node(), configuration, { within: TIMEOUT + A_LITTLE });
+    expect(error.code).toBe(104);
+    expect(error.msg).toBe(
+      `the pod has no route to hub ${HUB_ADDRESS}; give the pod a default route (isDefaultGateway, or routes in ipam)`,
+    );
+  });
+
+  test("and another one answers: the next is asked", async () => {
+    const configuration = conf({ vpn: { serverIP: [NOBODY, HUB_ADDRESS], timeout: "3s" } });
+    await using pod = await addedPod(cluster.node(), "second-choice", configuration);
+    expect(await pod.pod.ping(witness.ip, 2)).toBe(true);
+  });
+
+  test("and the other one refuses: both are named", async () => {
+    const { address } = await anotherHub({ psk: "another PSK" });
+    const configuration = conf({ vpn: { serverIP: [NOBODY, address], timeout: "3s" } });
+    const error = await failedAdd(cluster.node(), configuration, { within: 3000 + A_LITTLE });
+    expect(error.msg).toContain(`no answer from hub ${NOBODY}`);
+    expect(error.msg).toContain(`hub ${address} refused identity`);
+  });
+
+  test("and so are all others: all are named", async () => {
+    const { hub, address } = await anotherHub();
+    await hub.down();
+    const configuration = conf({ vpn: { serverIP: [NOBODY, address], timeout: "2s" } });
+    const error = await failedAdd(cluster.node(), configuration, { within: 2000 + A_LITTLE });
+    expect(error.code).toBe(104);
+    expect(error.msg).toContain(`no answer from hub ${NOBODY} within 1 s`);
+    expect(error.msg).toContain(`no answer from hub ${address} within 1 s`);
+  });
+
+  test("while its charon is killed: that is told at once", async () => {
+    const directory = "/run/podvpn/pods/n1-failing+eth0";
+    const error = await failedAdd(cluster.node(), conf({ vpn: { serverIP: NOBODY, timeout: "60s" } }), {
+      meanwhile: async ({ node }) => {
+        await eventually("charon asks the hub", 10_000, async () =>
+          (await readFile(node.path(`${directory}/charon.log`), "utf8").catch(() => "")).includes("sending packet"),
+        );
+        const pid = await node.readFile(`${directory}/charon.pid`);
+        await node.exec(["kill", "-KILL", pid.trim()]);
+      },
+    });
+    expect(error.code).toBe(103);
+    expect(error.msg).toMatch(/charon/);
+    expect(error.details).toContain("sending packet");
   });
 });

@@ -1,32 +1,243 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { BUILT, Cluster, conf } from "./support/cluster.ts";
-import { FaultyPlugin } from "./support/faulty.ts";
+import { RuntimeError } from "../../src/cni/runtime.ts";
+import { Code } from "../../src/fault.ts";
+import type { Node } from "../../src/testbed/node.ts";
+import type { AttachOptions, Pod } from "../../src/testbed/pod.ts";
+import { diffSnapshots, type Snapshot } from "../../src/testbed/snapshot.ts";
+import { Cluster, conf } from "./support/cluster.ts";
+import { eventually } from "./support/eventually.ts";
+import { hubForgets } from "./support/failed-add.ts";
+import { FaultyPlugin, SOUND } from "./support/faulty.ts";
 
 let cluster: Cluster;
+let node: Node;
 let plugin: FaultyPlugin;
+/** The node without pods, after its first one: the bridge and the directories of that stay. */
+let empty: Snapshot;
 
 beforeAll(async () => {
   cluster = await Cluster.create(1);
-  plugin = await FaultyPlugin.install(cluster.node());
+  node = cluster.node();
+  plugin = await FaultyPlugin.install(node);
+  await withPod(async (pod) => {
+    // The executable as well: it unpacks its addons once, for all pods of the node.
+    await pod.add(conf(), plugin.dyingAt(60_000));
+    await pod.del(conf(), SOUND);
+  });
+  empty = await node.snapshot();
 });
-afterAll(() => cluster[Symbol.asyncDispose]());
+afterAll(() => cluster?.[Symbol.asyncDispose]());
 
-test("x", async () => {
-  const node = cluster.node();
-  for (let i = 0; i < 2; i++) {
-  const pod = await node.addPod("counted");
-  await plugin.takeEffects().catch(() => 0);
-  let t = performance.now();
-  await pod.add(conf(), plugin.noting);
-  console.log(performance.now() - t);
-  console.log(await plugin.takeEffects());
-  t = performance.now();
-  await pod.del(conf(), plugin.noting);
-  console.log(performance.now() - t);
-  console.log(await plugin.takeEffects());
-  await pod.remove();
-  t = performance.now();
-  await node.snapshot();
-  console.log("snap", performance.now() - t);
+let pods = 0;
+
+/** Each with a name of its own: nothing of one can pass for a later one's. */
+async function withPod(use: (pod: Pod) => Promise<void>): Promise<void> {
+  pods += 1;
+  await using pod = await node.addPod(`p${pods}`);
+  await use(pod);
+}
+
+/** True when the call was killed; false when it ended before that. @throws whatever else it fails with. */
+async function killed(call: Promise<unknown>): Promise<boolean> {
+  try {
+    await call;
+    return false;
+  } catch (error) {
+    if (error instanceof RuntimeError && /was killed by SIGKILL|exit status 137/.test(error.msg)) return true;
+    throw error;
   }
+}
+
+/** Neither the node nor the hub knows of any pod. The kernel removes a namespace's links after its name: hence the wait. */
+async function expectNothingLeft(): Promise<void> {
+  let difference: string[] = [];
+  const same = async () => {
+    difference = diffSnapshots(empty, await node.snapshot());
+    return difference.length === 0;
+  };
+  await eventually("the node is as before", 3000, same).catch(() => undefined);
+  expect(difference).toEqual([]);
+  await hubForgets(cluster.hub);
+}
+
+/** Does `round` for effect 1, 2, … until a call ended before it was killed; that is how often it was. */
+async function forEachEffect(round: (options: AttachOptions, effect: number) => Promise<boolean>): Promise<number> {
+  for (let effect = 1; ; effect += 1) {
+    try {
+      if (!(await round(plugin.dying(effect), effect))) return effect - 1;
+    } catch (error) {
+      throw new Error(`killed after effect ${effect}: ${error instanceof Error ? error.message : error}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+/** For an ADD that the hub refuses unless it is killed before. */
+function unlessRefused(error: unknown): void {
+  if (!(error instanceof RuntimeError && error.code === Code.authentication)) throw error;
+}
+
+/** Numbers from 0 to 1 (mulberry32), the same for the same seed, which is printed. */
+function seededRandom(): () => number {
+  let state = Number(process.env.PODVPN_TEST_SEED ?? Date.now() % 2 ** 32);
+  console.info(`PODVPN_TEST_SEED=${state}`);
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Milliseconds that ADD and DEL of the executable take here and now. */
+async function usualDurations(): Promise<{ add: number; del: number }> {
+  let [begin, added, deleted] = [0, 0, 0];
+  await withPod(async (pod) => {
+    begin = performance.now();
+    await pod.add(conf(), plugin.dyingAt(60_000));
+    added = performance.now();
+    await pod.del(conf(), plugin.dyingAt(60_000));
+    deleted = performance.now();
+  });
+  return { add: added - begin, del: deleted - added };
+}
+
+describe("instrumentation", () => {
+  test("sees files, processes, netlink and VICI in ADD and DEL", async () => {
+    await withPod(async (pod) => {
+      const add = await plugin.effects((options) => pod.add(conf(), options));
+      for (const name of [/^mkdir /, /^create /, /^write /, /^spawn .*bridge/, /^spawn .*charon/, /^spawn nft/]) {
+        expect(add).toContainEqual(expect.stringMatching(name));
+      }
+      for (const name of [/^add the address/, /^add the .*rule/, /^add the .*route/, /^vici initiate/]) {
+        expect(add).toContainEqual(expect.stringMatching(name));
+      }
+      expect(add.length).toBeGreaterThan(20);
+      const del = await plugin.effects((options) => pod.del(conf(), options));
+      for (const name of [/^vici terminate/, /^signal 15/, /^spawn .*bridge/, /^remove \/run/, /^remove the .*route/]) {
+        expect(del).toContainEqual(expect.stringMatching(name));
+      }
+      expect(del.length).toBeGreaterThan(7);
+    });
+    await expectNothingLeft();
+  });
+});
+
+/** The stock hub's own virtual address: who reaches it has a tunnel. */
+const HUB_VIRTUAL_IP = "10.173.255.254";
+
+/** With a PSK that is not the hub's: an ADD that takes everything back by itself. */
+const REFUSED = conf({ vpn: { PSK: "not the PSK of the hub" } });
+
+describe("an ADD killed after any of its effects", () => {
+  test("is undone by one DEL", async () => {
+    const count = await forEachEffect(async (options) => {
+      let died = false;
+      await withPod(async (pod) => {
+        died = await killed(pod.add(conf(), options));
+        await pod.del(conf(), SOUND);
+      });
+      await expectNothingLeft();
+      return died;
+    });
+    expect(count).toBeGreaterThan(20);
+  });
+
+  test("is undone by one DEL when the namespace has gone", async () => {
+    const count = await forEachEffect(async (options) => {
+      let died = false;
+      await withPod(async (pod) => {
+        died = await killed(pod.add(conf(), options));
+        await pod.remove();
+        await pod.del(conf(), SOUND);
+      });
+      await expectNothingLeft();
+      return died;
+    });
+    expect(count).toBeGreaterThan(20);
+  });
+
+  test("is no obstacle to a second ADD, also when it was the first of its bridge", async () => {
+    const count = await forEachEffect(async (options, effect) => {
+      const configuration = conf({ bridge: `cni-undo${effect}` });
+      let died = false;
+      await withPod(async (pod) => {
+        died = await killed(pod.add(configuration, options));
+        if (died) await pod.add(configuration, SOUND);
+        expect(await pod.ping(HUB_VIRTUAL_IP, 1)).toBe(true);
+        await pod.del(configuration, SOUND);
+      });
+      await node.exec(["ip", "link", "delete", configuration.bridge]);
+      await expectNothingLeft();
+      return died;
+    });
+    expect(count).toBeGreaterThan(20);
+  });
+
+  test("is undone by one DEL when it was failing and taking back", async () => {
+    const count = await forEachEffect(async (options) => {
+      let died = false;
+      await withPod(async (pod) => {
+        died = await killed(pod.add(REFUSED, options).catch(unlessRefused));
+        await pod.del(REFUSED, SOUND);
+      });
+      await expectNothingLeft();
+      return died;
+    });
+    expect(count).toBeGreaterThan(25);
+  });
+});
+
+describe("a DEL killed after any of its effects", () => {
+  test("is completed by a second DEL", async () => {
+    const count = await forEachEffect(async (options) => {
+      let died = false;
+      await withPod(async (pod) => {
+        await pod.add(conf(), SOUND);
+        died = await killed(pod.del(conf(), options));
+        await pod.del(conf(), SOUND);
+      });
+      await expectNothingLeft();
+      return died;
+    });
+    expect(count).toBeGreaterThan(7);
+  });
+
+  test("is completed by a second DEL when the namespace has gone in between", async () => {
+    const count = await forEachEffect(async (options) => {
+      let died = false;
+      await withPod(async (pod) => {
+        await pod.add(conf(), SOUND);
+        died = await killed(pod.del(conf(), options));
+        await pod.remove();
+        await pod.del(conf(), SOUND);
+      });
+      await expectNothingLeft();
+      return died;
+    });
+    expect(count).toBeGreaterThan(7);
+  });
+});
+
+describe("a plugin killed at any time", () => {
+  const ROUNDS = 15;
+
+  test(`is undone by one DEL, ${ROUNDS} times in ADD and in DEL`, async () => {
+    const random = seededRandom();
+    const usual = await usualDurations();
+    let killings = 0;
+    for (let round = 0; round < ROUNDS; round += 1) {
+      await withPod(async (pod) => {
+        const addFor = random() * usual.add;
+        const died = await killed(pod.add(conf(), plugin.dyingAt(addFor)));
+        const delFor = random() * usual.del;
+        const diedAgain = await killed(pod.del(conf(), plugin.dyingAt(delFor)));
+        if (diedAgain) await pod.del(conf(), SOUND);
+        killings += Number(died) + Number(diedAgain);
+      });
+      await expectNothingLeft();
+    }
+    expect(killings).toBeGreaterThan(ROUNDS / 3);
+  });
 });

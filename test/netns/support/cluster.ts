@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { type Node } from "../../../src/testbed/node.ts";
-import { type AttachOptions, type Pod } from "../../../src/testbed/pod.ts";
+import type { Node } from "../../../src/testbed/node.ts";
+import type { AttachOptions, Pod } from "../../../src/testbed/pod.ts";
 import { StockHub, type StockHubOptions } from "../../../src/testbed/stock-hub.ts";
 import { Testbed } from "../../../src/testbed/testbed.ts";
 
@@ -79,7 +79,10 @@ export function conf(overrides: Record<string, unknown> & { readonly vpn?: Recor
 }
 
 /** The pod's virtual IP of a family, out of the result of its ADD: the first of that family. */
-export function virtualIP(result: { readonly ips: readonly { readonly address: string }[] }, family: 4 | 6 = 4): string {
+export function virtualIP(
+  result: { readonly ips: readonly { readonly address: string }[] },
+  family: 4 | 6 = 4,
+): string {
   const found = result.ips.find(({ address }) => address.includes(":") === (family === 6));
   if (found === undefined) throw new Error(`no IPv${family} address in the result`);
   return found.address.slice(0, found.address.indexOf("/"));

@@ -1,4 +1,3 @@
-import { rm } from "node:fs/promises";
 import type { Node } from "../../../src/testbed/node.ts";
 import { type AttachOptions, CNI_PATH } from "../../../src/testbed/pod.ts";
 import { DIST } from "./cluster.ts";
@@ -7,16 +6,22 @@ import { DIST } from "./cluster.ts";
 const EFFECTS = "/opt/podvpn-test/effects";
 
 /**
- * The `strongswan` plugin of `bundle-faults.cjs`, which can die after its k-th effect on the world (src/os/effect.ts),
- * installed in a node.
+ * `bundle-faults.cjs` dies after its PODVPN_KILL_AFTER-th effect (src/os/effect.ts); the executable itself, as it is
+ * installed everywhere, after KILL_AFTER_SECONDS. Only the plugin's process dies: neither its bridge nor its charon.
  */
+const WRAPPER = `#!/bin/bash
+if [ -n "$KILL_AFTER_SECONDS" ]; then
+  exec timeout --foreground --signal=KILL "$KILL_AFTER_SECONDS" "${DIST}/strongswan"
+fi
+exec -a strongswan "${process.execPath}" "${DIST}/bundle-faults.cjs"
+`;
+
+/** The `strongswan` plugin, installed in a node so that it can be made to die. */
 export class FaultyPlugin {
   private constructor(private readonly node: Node) {}
 
   static async install(node: Node): Promise<FaultyPlugin> {
-    const script = `#!/bin/bash\nexec -a strongswan ${process.execPath} ${DIST}/bundle-faults.cjs\n`;
-    await node.writeFile("/opt/cni/bin/strongswan", script, 0o755);
-    await node.writeFile(EFFECTS, "");
+    await node.writeFile("/opt/cni/bin/strongswan", WRAPPER, 0o755);
     return new FaultyPlugin(node);
   }
 
@@ -25,20 +30,19 @@ export class FaultyPlugin {
     return { path: CNI_PATH, env: { PODVPN_KILL_AFTER: String(effect) } };
   }
 
-  /** For a call that only notes its effects. */
-  get noting(): AttachOptions {
-    return { path: CNI_PATH, env: { PODVPN_EFFECTS: EFFECTS } };
+  /** For a call that ends by SIGKILL `milliseconds` after its start. */
+  dyingAt(milliseconds: number): AttachOptions {
+    return { path: CNI_PATH, env: { KILL_AFTER_SECONDS: (milliseconds / 1000).toFixed(4) } };
   }
 
-  /** For a call without a fault. */
-  get sound(): AttachOptions {
-    return { path: CNI_PATH };
-  }
-
-  /** Names of the effects that calls with {@link noting} had since this was last asked, in order. */
-  async takeEffects(): Promise<string[]> {
-    const text = await this.node.readFile(EFFECTS);
-    await rm(this.node.path(EFFECTS));
-    return text.split("\n").flatMap((line) => (line === "" ? [] : [line.replace(/^\d+ /, "")]));
+  /** Names of the effects of `call`, in order. */
+  async effects(call: (options: AttachOptions) => Promise<unknown>): Promise<string[]> {
+    await this.node.writeFile(EFFECTS, "");
+    await call({ path: CNI_PATH, env: { PODVPN_EFFECTS: EFFECTS } });
+    const lines = (await this.node.readFile(EFFECTS)).split("\n");
+    return lines.flatMap((line) => (line === "" ? [] : [line.replace(/^\d+ /, "")]));
   }
 }
+
+/** For a call without a fault. */
+export const SOUND: AttachOptions = { path: CNI_PATH };

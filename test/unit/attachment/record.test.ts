@@ -9,7 +9,9 @@ const ifname = fc.stringMatching(/^[a-z0-9.+-]{1,15}$/).filter((name) => name !=
 test("charon's socket always fits into a socket's address (107 bytes)", () => {
   fc.assert(
     fc.property(containerID, ifname, (id, name) => {
-      expect(Buffer.byteLength(viciSocket(attachmentDirectory({ containerID: id, ifname: name })))).toBeLessThanOrEqual(107);
+      expect(Buffer.byteLength(viciSocket(attachmentDirectory({ containerID: id, ifname: name })))).toBeLessThanOrEqual(
+        107,
+      );
     }),
   );
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type GuardRequest, planGuard } from "../../../src/guard/plan.ts";
-import { parsePrefix, type Prefix } from "../../../src/net/prefix.ts";
+import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
 
 function prefix(text: string): Prefix {
   const parsed = parsePrefix(text);

@@ -18,7 +18,12 @@ const ANSWERED = "[ENC] parsed IKE_SA_INIT response 0 [ SA KE No N(NATD_S_IP) N(
 
 describe("what charon's log says of a failed initiate", () => {
   test.each([
-    ["a wrong PSK or unknown identity", ["[IKE] received AUTHENTICATION_FAILED notify error"], Code.authentication, "refused identity"],
+    [
+      "a wrong PSK or unknown identity",
+      ["[IKE] received AUTHENTICATION_FAILED notify error"],
+      Code.authentication,
+      "refused identity",
+    ],
     ["no common IKE proposal", ["[IKE] received NO_PROPOSAL_CHOSEN notify error"], Code.proposals, "vpn.proposals"],
     [
       "no common ESP proposal",
@@ -26,8 +31,18 @@ describe("what charon's log says of a failed initiate", () => {
       Code.proposals,
       "vpn.espProposals",
     ],
-    ["a subnet that is not served", ["[IKE] received TS_UNACCEPTABLE notify, no CHILD_SA built"], Code.trafficSelectors, "vpn.virtualSubnet"],
-    ["an empty pool", ["[IKE] received INTERNAL_ADDRESS_FAILURE notify, no CHILD_SA built"], Code.tryAgainLater, "pool"],
+    [
+      "a subnet that is not served",
+      ["[IKE] received TS_UNACCEPTABLE notify, no CHILD_SA built"],
+      Code.trafficSelectors,
+      "vpn.virtualSubnet",
+    ],
+    [
+      "an empty pool",
+      ["[IKE] received INTERNAL_ADDRESS_FAILURE notify, no CHILD_SA built"],
+      Code.tryAgainLater,
+      "pool",
+    ],
     ["a silent hub", [SENT, "[IKE] retransmit 1 of request with message ID 0"], Code.hubSilent, "no answer from hub"],
     [
       "a filtered port 4500",

@@ -1,7 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { POD_SETTINGS, pluginList, strongswanConf } from "../../../src/ipsec/strongswan-conf.ts";
 
-const OPTIONS = { directory: "/run/podvpn/pods/c1+eth0", dataPlane: "userspace", logLevel: 1, settings: POD_SETTINGS } as const;
+const OPTIONS = {
+  directory: "/run/podvpn/pods/c1+eth0",
+  dataPlane: "userspace",
+  logLevel: 1,
+  settings: POD_SETTINGS,
+} as const;
 
 describe("a charon's configuration", () => {
   test("loads user-space ESP before netlink, and only where it is wanted", () => {
