@@ -16,6 +16,7 @@ import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
 import { startCharon } from "../../src/ipsec/charon.ts";
 import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { connectPod, loadPsk } from "../../src/ipsec/pod-tunnel.ts";
+import { freeRulePriority, removeRuleOf } from "../../src/ipsec/routing-rule.ts";
 import { POD_SETTINGS } from "../../src/ipsec/strongswan-conf.ts";
 import { family } from "../../src/net/address.ts";
 import { hostPrefix } from "../../src/net/prefix.ts";
@@ -39,6 +40,9 @@ import { addVirtualIPs, removeVirtualIPs } from "./virtual-ips.ts";
 
 /** Milliseconds for charon to answer: it takes 10, and half a second when a hundred start at once. */
 const CHARON_START = 10_000;
+
+/** `lo` is the first link of every network namespace. */
+const LOOPBACK_INDEX = 1;
 
 /** What all steps of one ADD share. */
 interface Work {
@@ -64,6 +68,7 @@ export async function add(call: AddCall, config: StrongswanConfig): Promise<Resu
   using netns = openNetns(call.netns);
   using lock = await lockDirectory(directory, { create: true, wait: LOCK_WAIT });
   if (lock === undefined) throw new Fault(Code.internal, `${directory} was not made`, "report this");
+  trace("namespace open, lock held");
   using node = openRoute();
   using pod = inNetns(netns, openRoute);
   await requireFree(call, directory, lock);
@@ -81,6 +86,7 @@ export async function add(call: AddCall, config: StrongswanConfig): Promise<Resu
 async function attach(work: Work): Promise<Result> {
   const { call, config, directory, netns, node, pod, undo } = work;
   const dataPlane = await chooseDataPlane(config.dataplane, netns);
+  trace("data plane chosen");
   const mtu = await tunnelMtu(config, dataPlane, node);
   let record = await firstRecord(work, dataPlane);
   writeAttachment(directory, record);
@@ -92,6 +98,7 @@ async function attach(work: Work): Promise<Result> {
   trace("link and charon ready");
   const addresses = podAddresses(link, call.ifname);
   if (record.masquerade) await masquerade(work, addresses);
+  trace("masquerading set");
   record = await excludeLink(work, record, addresses);
 
   const { psk, serverID, servers, proposals, espProposals } = config;
@@ -169,7 +176,8 @@ async function requireLink(call: AddCall, pod: Netlink): Promise<void> {
 
 async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Promise<Attachment> {
   const { call, config, node } = work;
-  const own = await listAddresses(node);
+  // Those of lo stay out: there a hub on this very node keeps its address of the virtual subnet.
+  const own = (await listAddresses(node)).filter(({ index }) => index !== LOOPBACK_INDEX);
   const { prevResult, raw } = call.config;
   const chained = prevResult !== undefined;
   // Known before the link is made: with a full tunnel the guard would else refuse the bridge's own gateway to it.
@@ -192,6 +200,7 @@ async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Prom
     masquerade: !chained && raw.ipMasq === true,
     virtualIPs: [],
     hostRoutes: [],
+    rulePriority: await freeRulePriority(work.pod),
     identity: config.identity,
   };
 }
@@ -218,11 +227,12 @@ async function makeLink(work: Work, record: Attachment): Promise<Result> {
 
 /** The guard before charon: no moment in which the pod could speak in plain. */
 async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promise<Vici> {
-  const { config, directory, netns, lock, undo } = work;
+  const { config, directory, netns, lock, pod, undo } = work;
   const guard = podGuard(record);
-  undo.defer(() => removeGuard(guard, netns));
-  await applyGuard(guard, netns);
+  undo.defer(() => removeGuard(guard, netns, lock.fd));
+  await applyGuard(guard, netns, lock.fd);
   trace("guard set");
+  undo.defer(() => removeRuleOf(pod, record.rulePriority));
   undo.defer(() => stopTunnel(directory));
   const vici = await startCharon({
     directory,
@@ -230,19 +240,21 @@ async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promi
     dataPlane: record.dataPlane,
     logLevel: config.logLevel === "debug" ? 2 : 1,
     routeMtu: mtu,
-    settings: POD_SETTINGS,
+    settings: { ...POD_SETTINGS, routing_table_prio: record.rulePriority },
     lockFd: lock.fd,
     timeout: CHARON_START,
   });
   trace("charon started");
   await loadPsk(vici, config.psk);
+  trace("PSK loaded");
   return vici;
 }
 
 async function masquerade(work: Work, addresses: readonly PodAddress[]): Promise<void> {
   const tables = masqueradeTables({ ...keyOf(work.call), addresses });
-  work.undo.defer(() => removeTables(tables));
-  for (const table of tables) await ensureTable(table);
+  const lockFd = work.lock.fd;
+  work.undo.defer(() => removeTables(tables, undefined, lockFd));
+  for (const table of tables) await ensureTable(table, undefined, lockFd);
 }
 
 /** For a subnet that only the IPAM knew (DHCP), inside a virtual subnet (a full tunnel). */
@@ -251,8 +263,8 @@ async function excludeLink(work: Work, record: Attachment, addresses: readonly P
   const guard = podGuard(complete);
   if (JSON.stringify(guard) === JSON.stringify(podGuard(record))) return complete;
   writeAttachment(work.directory, complete);
-  work.undo.defer(() => removeGuard(guard, work.netns));
-  await applyGuard(guard, work.netns);
+  work.undo.defer(() => removeGuard(guard, work.netns, work.lock.fd));
+  await applyGuard(guard, work.netns, work.lock.fd);
   return complete;
 }
 

@@ -1,6 +1,7 @@
 import type { Call, Plugin } from "../../src/cni/dispatch.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { type LogLevel, openLog } from "../../src/os/log.ts";
+import { trace } from "../../src/os/trace.ts";
 
 /** What a human is told who starts the executable by hand. */
 export const ABOUT = "strongswan: CNI plugin that gives each pod an IPsec tunnel and a virtual IP (podvpn)";
@@ -11,6 +12,7 @@ export async function plugin(): Promise<Plugin> {
     add: (call) =>
       logged("ADD", call, async () => {
         const [config, { add }] = await Promise.all([configOf(call, call), import("./add.ts")]);
+        trace("modules loaded, configuration read");
         return add(call, config);
       }),
     del: (call) => logged("DEL", call, async () => (await import("./del.ts")).del(call)),

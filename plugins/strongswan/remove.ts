@@ -4,6 +4,7 @@ import { type Attachment, type AttachmentKey, recordFile } from "../../src/attac
 import type { Call } from "../../src/cni/dispatch.ts";
 import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
 import { POD_CONNECTION } from "../../src/ipsec/connection.ts";
+import { removeRuleOf } from "../../src/ipsec/routing-rule.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { removeTables } from "../../src/nftables/apply.ts";
 import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
@@ -50,11 +51,14 @@ export async function removeAttachment(removal: Removal): Promise<void> {
     }
   };
   await attempt(() => stopTunnel(directory));
+  await attempt(() => removeCharonRule(record, netns));
   const delegated = record === undefined ? removal.bridge : record.delegate;
   await Promise.all([
     attempt(() => (delegated === undefined ? leaveLink(removal, netns) : removeLink(removal, delegated, netns))),
     attempt(async () => {
-      if (record?.masquerade ?? removal.masquerade) await removeTables(masqueradeTableKeys(removal));
+      if (record?.masquerade ?? removal.masquerade) {
+        await removeTables(masqueradeTableKeys(removal), undefined, removal.lockFd);
+      }
     }),
   ]);
   if (failures.length === 1) throw failures[0];
@@ -79,6 +83,13 @@ export async function stopTunnel(directory: string): Promise<void> {
     if (!(error instanceof ViciError)) throw error;
   }
   await stopCharon(directory);
+}
+
+/** charon takes its rule away itself, unless it was killed. */
+async function removeCharonRule(record: Attachment | undefined, netns: Netns | undefined): Promise<void> {
+  if (record === undefined || netns === undefined) return;
+  using pod = inNetns(netns, openRoute);
+  await removeRuleOf(pod, record.rulePriority);
 }
 
 function removeLink(removal: Removal, config: BridgeConfig, netns: Netns | undefined): Promise<void> {

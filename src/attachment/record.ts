@@ -46,6 +46,8 @@ export interface Attachment extends AttachmentKey {
   readonly linkResult?: Result;
   readonly virtualIPs: readonly Address[];
   readonly hostRoutes: readonly HostRoute[];
+  /** Priority of charon's own routing rule in the pod: a killed charon leaves it behind. */
+  readonly rulePriority: number;
   readonly identity: string;
 }
 

@@ -13,6 +13,11 @@ export const commands: readonly Command[] = [
     load: () => import("./uninstall.ts"),
   },
   {
+    name: "hub",
+    summary: "run a hub, or list the pods that are online at one",
+    load: () => import("./hub.ts"),
+  },
+  {
     name: "version",
     summary: "print the version",
     load: () => import("./version.ts"),

@@ -1,5 +1,6 @@
 import { Code, Fault } from "../fault.ts";
 import type { Stdio } from "../os/stdio.ts";
+import { trace } from "../os/trace.ts";
 import { decodeNetConf, decodeObject, type NetConf } from "./config.ts";
 import { type Attachment, type Command, parseEnvironment } from "./environment.ts";
 import { type CniError, formatDelError, formatError } from "./error.ts";
@@ -52,6 +53,7 @@ export async function main(loadPlugin: () => Promise<Plugin>, about: string, io:
     io.exit(0);
     return;
   }
+  trace("our code runs");
   let version: CniVersion = newestVersion;
   let status = 0;
   try {
@@ -64,6 +66,7 @@ export async function main(loadPlugin: () => Promise<Plugin>, about: string, io:
     const format = io.env.CNI_COMMAND === "DEL" ? formatDelError : formatError;
     report(io, format(thrown, version));
   }
+  trace("answered");
   io.exit(status);
 }
 

@@ -11,7 +11,7 @@ const START = `/opt/cni/bin/podvpn hub --config ${CONFIGURATION} </dev/null >${L
 export async function startHub(node: Node): Promise<void> {
   await node.writeFile(CONFIGURATION, hubConfiguration());
   const hub = node.spawn(["sh", "-c", START]);
-  await hub.line(/ready|listening|serving/i, 10_000);
+  await hub.line(/\bserving /, 10_000);
 }
 
 /** Pure. */

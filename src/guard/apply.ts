@@ -7,8 +7,12 @@ import { ensureTable, listTables, removeTables } from "../nftables/apply.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
 import type { Guard } from "./plan.ts";
 
-/** Puts a guard in place, in `netns` or here. Idempotent. @throws Fault 101 or 102 for what the kernel refuses. */
-export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
+/**
+ * Puts a guard in place, in `netns` or here. Idempotent.
+ * @param lockFd A lock that is held until all of it is in place, also when we are killed.
+ * @throws Fault 101 or 102 for what the kernel refuses.
+ */
+export async function applyGuard(guard: Guard, netns?: Netns, lockFd?: number): Promise<void> {
   await Promise.all([
     withSocket(openRoute, netns, guard.rules.length, async (nl) => {
       for (const rule of guard.rules) await ensureRule(nl, rule);
@@ -17,13 +21,13 @@ export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
     withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
       for (const policy of guard.policies) await ensurePolicy(nl, policy);
     }),
-    ...guard.tables.map((table) => ensureTable(table, netns)),
+    ...guard.tables.map((table) => ensureTable(table, netns, lockFd)),
   ]);
 }
 
-/** Takes a guard away; what is not there is fine. @throws Fault 101 or 102. */
-export async function removeGuard(guard: Guard, netns?: Netns): Promise<void> {
-  await removeTables(guard.tables, netns);
+/** Takes a guard away; what is not there is fine. @param lockFd As for {@link applyGuard}. @throws Fault 101 or 102. */
+export async function removeGuard(guard: Guard, netns?: Netns, lockFd?: number): Promise<void> {
+  await removeTables(guard.tables, netns, lockFd);
   await withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
     for (const policy of guard.policies) await ensureNoPolicy(nl, policy);
   });

@@ -2,8 +2,8 @@ import { Code, Fault } from "../fault.ts";
 import { findCharon } from "../ipsec/charon.ts";
 import type { Address } from "../net/address.ts";
 import { contains, type Prefix } from "../net/prefix.ts";
-import type { Link } from "../netlink/links.ts";
 import type { LinkAddress } from "../netlink/addresses.ts";
+import type { Link } from "../netlink/links.ts";
 import { readLink, readText } from "../os/file.ts";
 
 /** The fixed UDP ports of IKE and of ESP in UDP: what pods look for. */
@@ -56,7 +56,11 @@ export function requireFreePorts(): void {
 export function requireBoundPorts(): void {
   const missing = PORTS.find((port) => !boundPorts().has(port));
   if (missing === undefined) return;
-  throw new Fault(Code.charon, `charon does not listen on UDP port ${missing}`, "see charon.log in the hub's directory");
+  throw new Fault(
+    Code.charon,
+    `charon does not listen on UDP port ${missing}`,
+    "see charon.log in the hub's directory",
+  );
 }
 
 /** @throws Fault 103 when the hub of `directory` runs in another network namespace. */

@@ -21,9 +21,25 @@ export function leaseTable(leases: readonly Lease[], width?: number): string {
   const line = ([identity = "", ...cells]: readonly string[]) =>
     [
       shorten(identity, room).padEnd(room),
-      ...cells.map((cell, column) => (column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0))),
+      ...cells.map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      ),
     ].join(GAP);
   return [HEADER, ...rows].map((row) => `${line(row)}\n`).join("");
+}
+
+/** Leases for programs. Pure. @param now Milliseconds since 1970. */
+export function leaseJson(leases: readonly Lease[], now: number): string {
+  const objects = leases.map(({ identity, virtualIPs, remoteHost, age, bytesIn, bytesOut }) => ({
+    identity,
+    virtualIPs,
+    remoteHost,
+    since: new Date(now - age * 1000).toISOString(),
+    // As numbers: a CHILD_SA that lives for an hour has less than 2^53 bytes.
+    bytesIn: Number(bytesIn),
+    bytesOut: Number(bytesOut),
+  }));
+  return `${JSON.stringify(objects, null, 2)}\n`;
 }
 
 const HEADER = ["IDENTITY", "VIRTUAL IP", "AGE", "IN", "OUT"];
@@ -41,7 +57,12 @@ export function shorten(text: string, room: number): string {
 /** The two largest units: `45s`, `12m03s`, `3h12m`, `5d04h`. @param seconds Whole seconds. */
 export function ageText(seconds: number): string {
   const two = (value: number) => String(value).padStart(2, "0");
-  const [s, m, h, d] = [seconds % 60, Math.floor(seconds / 60) % 60, Math.floor(seconds / 3600) % 24, Math.floor(seconds / 86_400)];
+  const [s, m, h, d] = [
+    seconds % 60,
+    Math.floor(seconds / 60) % 60,
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 86_400),
+  ];
   if (d > 0) return `${d}d${two(h)}h`;
   if (h > 0) return `${h}h${two(m)}m`;
   return m > 0 ? `${m}m${two(s)}s` : `${s}s`;

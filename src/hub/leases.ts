@@ -1,4 +1,6 @@
-import type { IkeSa, Vici } from "vici";
+import { type IkeSa, type Vici, ViciError } from "vici";
+import { Code, Fault } from "../fault.ts";
+import { openVici } from "../ipsec/charon.ts";
 
 /** A pod that is online, as the hub's charon has it now. */
 export interface Lease {
@@ -12,6 +14,29 @@ export interface Lease {
   /** Decrypted and encrypted bytes of its CHILD_SA: since it came, or since the last rekey (1 hour). */
   readonly bytesIn: bigint;
   readonly bytesOut: bigint;
+}
+
+/** Milliseconds. */
+const CONNECT = 3000;
+
+/** The leases of the hub that runs in `directory`. @throws Fault 103 when there is none, or its charon does not answer. */
+export async function readLeases(directory: string): Promise<Lease[]> {
+  try {
+    await using vici = await openVici(directory, CONNECT);
+    return await listLeases(vici);
+  } catch (error) {
+    if (!(error instanceof ViciError)) throw error;
+    const absent = error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "CLOSED";
+    throw absent
+      ? new Fault(
+          Code.charon,
+          `no hub runs in ${directory}`,
+          "start it with `podvpn hub --config FILE`, or correct --directory",
+        )
+      : new Fault(Code.charon, `the hub's charon does not answer (${error.message})`, "restart the hub", {
+          cause: error,
+        });
+  }
 }
 
 /** The leases of a hub's charon, in the order of their addresses. @throws ViciError. */
@@ -35,7 +60,7 @@ export function leasesOf(sas: readonly IkeSa[]): Lease[] {
       identity: sa.remoteId,
       virtualIPs: sa.remoteVips,
       remoteHost: sa.remoteHost,
-      age: sa.established,
+      age: sa.established ?? 0, // absent only before it is established
       bytesIn: children.reduce((sum, child) => sum + child.bytesIn, 0n),
       bytesOut: children.reduce((sum, child) => sum + child.bytesOut, 0n),
     };

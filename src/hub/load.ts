@@ -45,9 +45,7 @@ export async function load(vici: Vici, wanted: Wanted): Promise<void> {
 }
 
 async function readLoaded(vici: Vici): Promise<Loaded> {
-  const shared = (await vici.request("get-shared")).list("keys");
-  const connections = (await vici.request("get-conns")).list("conns");
-  return { shared, connections };
+  return { shared: await vici.getShared(), connections: await vici.getConns() };
 }
 
 async function carryOut(vici: Vici, step: LoadStep): Promise<void> {

@@ -1,9 +1,9 @@
+import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { readText, writeAtomic } from "../os/file.ts";
-import type { DataPlane } from "../ipsec/strongswan-conf.ts";
-import type { Wanted } from "./wanted.ts";
 import type { SysctlChange } from "./sysctl.ts";
+import type { Wanted } from "./wanted.ts";
 
 /**
  * What a hub has changed outside of its charon, on disk before it is changed: who starts the hub again after it was
@@ -19,6 +19,9 @@ export interface HubRecord {
   /** With what charon was started and which pools it has: neither can change under pods that are online. */
   readonly charon: CharonShape;
 }
+
+/** What cannot be changed while pods are online. */
+export type HubShape = Pick<HubRecord, "subnets" | "dataPlane" | "charon">;
 
 export interface CharonShape {
   readonly strongswanConf: string;
@@ -49,15 +52,16 @@ export type Takeover =
   | "replace";
 
 /** Decides by what cannot be changed while pods are online. Pure. */
-export function takeover(earlier: HubRecord | undefined, record: HubRecord): Takeover {
+export function takeover(earlier: HubRecord | undefined, wanted: HubShape): Takeover {
   if (earlier === undefined) return "none";
-  const same = (of: (record: HubRecord) => unknown) => JSON.stringify(of(earlier)) === JSON.stringify(of(record));
+  const same = (of: (shape: HubShape) => unknown) => JSON.stringify(of(earlier)) === JSON.stringify(of(wanted));
   if (!same(({ subnets, dataPlane }) => [subnets, dataPlane])) return "replace";
   return same(({ charon }) => charon) ? "adopt" : "restart";
 }
 
 /** The record of a hub that takes over: what the earlier one changed is to be put back to what was before that. Pure. */
-export function inherit(earlier: HubRecord, record: HubRecord): HubRecord {
+export function inherit(earlier: HubRecord | undefined, record: HubRecord): HubRecord {
+  if (earlier === undefined) return record;
   const fresh = record.sysctls.filter(({ key }) => !earlier.sysctls.some((change) => change.key === key));
   return {
     ...record,

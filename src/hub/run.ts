@@ -1,57 +1,112 @@
-import { ViciError, type Vici } from "vici";
+import { type Vici, ViciCommandError, ViciError } from "vici";
 import type { HubConfig } from "../config/hub.ts";
+import { chooseDataPlane } from "../dataplane/choose.ts";
 import { Code, Fault } from "../fault.ts";
 import { applyGuard, missingOfGuard } from "../guard/apply.ts";
-import { findCharon, logTail, openVici, stopCharon, trimLog } from "../ipsec/charon.ts";
-import { chooseDataPlane } from "../ipsec/data-plane.ts";
+import { findCharon, logTail, openVici, trimLog } from "../ipsec/charon.ts";
 import { removeTree } from "../os/file.ts";
-import { type Lock, lockDirectory } from "../os/lock.ts";
 import { requireSameNamespace } from "./checks.ts";
 import type { Journal } from "./journal.ts";
 import { load } from "./load.ts";
-import { hubGuard, lower } from "./network.ts";
+import { hubGuard } from "./network.ts";
 import { type HubRecord, readRecord } from "./record.ts";
 import { hubCharon, prepare } from "./start.ts";
-import { watch } from "./watch.ts";
+import { lockHub, takeDown } from "./stop.ts";
 import { wantedOf } from "./wanted.ts";
+import { Watch } from "./watch.ts";
 
 /** Milliseconds between two looks at what charon's log has and what others did to the guard. */
 const UPKEEP = 60_000;
 /** Milliseconds for one VICI connection. */
 const CONNECT = 5000;
+/** Milliseconds from charon's last word to its end. */
+const LAST_BREATH = 2000;
 
 /**
  * Runs a hub in the current network namespace until `stop`, and then takes all of it away.
  * A charon that an earlier, killed hub left running is taken over with all its pods.
- * @throws Fault. When charon dies, the guard and the addresses stay: nothing leaves in plain until the hub is started
- * again. When the hub cannot be started, what this call made is taken away.
+ * @throws Fault. When charon dies, guard and addresses stay: nothing leaves in plain until the hub is started again.
+ * When the hub cannot be started, what this call made is taken away.
  */
 export async function runHub(config: HubConfig, log: Journal, stop: AbortSignal): Promise<void> {
-  using lock = await lockHub(config.directory);
-  requireSameNamespace(config.directory);
-  const dataPlane = await chooseDataPlane(config.dataplane);
+  const { directory } = config;
+  using lock = await lockHub(directory, true);
+  if (lock === undefined) throw new TypeError("a directory that is made is locked");
+  requireSameNamespace(directory);
   await using undo = new AsyncDisposableStack();
-  const record = await prepare(config, dataPlane, log, undo);
+  const left = readRecord(directory);
+  if (left === undefined) undo.defer(() => removeTree(directory));
+  const dataPlane = await chooseDataPlane(config.dataplane);
+  const record = await prepare(config, dataPlane, left, log, undo);
   {
     await using vici = await hubCharon(config, dataPlane, log, lock.fd);
-    undo.move();
-    await serve(config, record, vici, log, stop);
+    await loadAll(vici, config);
+    undo.move(); // it serves: from here on only a stop takes it away
+    log("info", `serving ${record.subnets.join(" and ")} as "${config.identity}" (${dataPlane} ESP)`);
+    await serve(vici, record, directory, log, stop);
   }
-  await takeDown(config.directory, record);
-  log("info", "stopped");
-}
-
-/** Ends the hub that was left behind in `directory`, if any: its charon, guard, addresses and settings. @throws Fault. */
-export async function clearHub(directory: string): Promise<boolean> {
-  using lock = await lockHub(directory);
-  requireSameNamespace(directory);
-  const record = readRecord(directory);
+  log("info", "stopping");
   await takeDown(directory, record);
-  return lock !== undefined && record !== undefined;
 }
 
-async function takeDown(directory: string, record: HubRecord | undefined): Promise<void> {
-  await stopCharon(directory);
-  if (record !== undefined) await lower(record);
-  removeTree(directory);
+async function loadAll(vici: Vici, config: HubConfig): Promise<void> {
+  try {
+    await load(vici, wantedOf(config));
+  } catch (error) {
+    if (!(error instanceof ViciCommandError)) throw error;
+    throw new Fault(
+      Code.invalidConfig,
+      `charon refused the configuration (${error.message})`,
+      "correct proposals and espProposals",
+      { cause: error },
+    );
+  }
+}
+
+/** Returns at `stop`. */
+async function serve(vici: Vici, record: HubRecord, directory: string, log: Journal, stop: AbortSignal): Promise<void> {
+  const timer = setInterval(() => upkeep(record, directory, log), UPKEEP);
+  const watch = new Watch(vici, log);
+  try {
+    for (;;) {
+      try {
+        await using events = await openVici(directory, CONNECT);
+        await watch.run(events, stop);
+        return;
+      } catch (error) {
+        if (stop.aborted) return;
+        // Many pods at once: some lines of log are lost, and the listing tells who is there.
+        if (!(error instanceof ViciError) || error.code !== "OVERFLOW") throw await lost(directory, error);
+      }
+    }
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** `nft flush ruleset`, as a reload of nftables.service does it, must not open the hub for longer than this. */
+async function upkeep(record: HubRecord, directory: string, log: Journal): Promise<void> {
+  try {
+    trimLog(directory);
+    const guard = hubGuard(record.subnets, record.dataPlane);
+    const missing = await missingOfGuard(guard);
+    if (missing.length === 0) return;
+    log("error", `somebody took parts of the guard away (${missing.join(", ")}): they are put back`);
+    await applyGuard(guard);
+  } catch (error) {
+    log("error", `upkeep: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Why the connection to charon was lost. */
+async function lost(directory: string, error: unknown): Promise<unknown> {
+  if (!(error instanceof ViciError)) return error;
+  using charon = findCharon(directory);
+  const dead = charon === undefined || (await charon.ended(LAST_BREATH));
+  return new Fault(
+    Code.charon,
+    dead ? "charon died: no pod has a tunnel" : `charon does not answer (${error.message})`,
+    "start the hub again; until then nothing that pods send leaves in plain",
+    { details: logTail(directory), cause: error },
+  );
 }

@@ -29,6 +29,38 @@ export function initiateFault(attempt: Attempt, log: readonly ControlLogLine[], 
   return new Fault(code, what, remedy, { details: relevant(log) });
 }
 
+/** charon ended, or went mute, in the middle of an `initiate`. Pure. */
+export function charonLostFault(attempt: Attempt, log: readonly ControlLogLine[], cause: Error): Fault {
+  return new Fault(
+    Code.charon,
+    `charon ended or stopped answering while it asked hub ${attempt.server}`,
+    "see the kernel's log for who killed it (out of memory?), and try again",
+    { details: [relevant(log), cause.message].filter((text) => text !== "").join("\n"), cause },
+  );
+}
+
+/** charon took no connection of our making: of what is in it, only the proposals are passed on unread. Pure. */
+export function configurationFault(errmsg: string): Fault {
+  return new Fault(
+    Code.invalidConfig,
+    `charon refuses the connection (${errmsg})`,
+    "correct vpn.proposals or vpn.espProposals: the algorithms that they name must be among those of a pod's charon",
+  );
+}
+
+/** Why none of several hubs gave a tunnel, in the order in which they were asked; the code is the first one's. Pure. */
+export function hubsFault(refusals: readonly Fault[]): Fault {
+  const [first, ...others] = refusals;
+  if (first === undefined) return new Fault(Code.internal, "no hub was asked", "report this");
+  if (others.length === 0) return first;
+  return new Fault(
+    first.code,
+    refusals.map(({ what }) => what).join(", and "),
+    [...new Set(refusals.map(({ remedy }) => remedy))].join("; "),
+    { details: refusals.flatMap(({ details }) => details ?? []).join("\n"), cause: first },
+  );
+}
+
 interface Signature {
   readonly pattern: RegExp;
   explain(attempt: Attempt, log: string, errmsg: string): readonly [code: number, what: string, remedy: string];
@@ -89,6 +121,14 @@ const SIGNATURES: readonly Signature[] = [
     ],
   },
   {
+    pattern: /unable to install .*(?:IPsec SA|policies)/,
+    explain: ({ server }) => [
+      Code.missingPart,
+      `hub ${server} agreed, but charon could not install the SA on this node`,
+      "see that /dev/net/tun works (`modprobe tun`) or, with ESP in the kernel, that it has the algorithms of vpn.espProposals",
+    ],
+  },
+  {
     pattern: /could not create any sockets|no socket implementation registered/,
     explain: () => [Code.charon, "charon could open no UDP socket in the pod's namespace", "see charon's log"],
   },
@@ -113,7 +153,7 @@ const SIGNATURES: readonly Signature[] = [
     ],
   },
   {
-    pattern: /retransmit \d+ of request|giving up after|peer not responding|not established after|sending packet/,
+    pattern: /retransmit \d+ of request|giving up after|peer not responding|^(?![^]*received packet)[^]*sending packet/,
     explain: ({ server, timeout }) => [
       Code.hubSilent,
       `no answer from hub ${server} within ${timeout / 1000} s`,

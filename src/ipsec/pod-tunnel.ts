@@ -1,4 +1,4 @@
-import { type IkeSa, type Vici, ViciCommandError } from "vici";
+import { type IkeSa, type Vici, ViciCommandError, ViciError } from "vici";
 import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
 import { family, parseAddress } from "../net/address.ts";
@@ -6,7 +6,7 @@ import type { Prefix } from "../net/prefix.ts";
 import { contains } from "../net/prefix.ts";
 import type { Secret } from "../secret.ts";
 import { POD_CHILD, POD_CONNECTION, type PodConnection, podConnection } from "./connection.ts";
-import { type ControlLogLine, initiateFault } from "./failure.ts";
+import { type ControlLogLine, charonLostFault, configurationFault, hubsFault, initiateFault } from "./failure.ts";
 
 /** What the hub gave a pod. */
 export interface PodTunnel {
@@ -32,21 +32,22 @@ export async function loadPsk(vici: Vici, psk: Secret): Promise<void> {
  * Asks the hubs for a tunnel, one after the other, and returns when one carries traffic.
  * A charon with `keyingtries = 0` goes on by itself after a timeout, so each failed try is terminated before the next.
  * @param timeout Milliseconds for all hubs together.
- * @throws Fault of the last hub asked, see {@link initiateFault}.
+ * @throws Fault, see {@link initiateFault}; of several hubs one that tells of each.
  */
 export async function connectPod(vici: Vici, request: TunnelRequest, timeout: number): Promise<PodTunnel> {
   const until = performance.now() + timeout;
-  let failure: unknown;
+  const refusals: Fault[] = [];
   for (const [index, server] of request.servers.entries()) {
     const share = Math.max(1000, Math.round((until - performance.now()) / (request.servers.length - index)));
     try {
       return await connectTo(vici, request, server, share);
     } catch (error) {
-      failure = error;
+      if (!(error instanceof Fault) || error.code === Code.charon) throw error; // no other hub helps
+      refusals.push(error);
       await giveUp(vici);
     }
   }
-  throw failure;
+  throw hubsFault(refusals);
 }
 
 /**
@@ -68,26 +69,28 @@ export async function readTunnel(vici: Vici, virtualSubnets: readonly Prefix[]):
 }
 
 async function connectTo(vici: Vici, request: TunnelRequest, server: Address, timeout: number): Promise<PodTunnel> {
-  await vici.loadConn(POD_CONNECTION, podConnection({ ...request, server }));
+  const { identity, serverID } = request;
   const log: ControlLogLine[] = [];
+  const attempt = { server, identity, timeout, ...(serverID === undefined ? {} : { serverID }) };
   try {
+    await vici.loadConn(POD_CONNECTION, podConnection({ ...request, server }));
     await vici.initiate({ ike: POD_CONNECTION, child: POD_CHILD, timeout, onLog: (line) => log.push(line) });
+    return await readTunnel(vici, request.virtualSubnets);
   } catch (error) {
-    if (!(error instanceof ViciCommandError)) throw error;
-    const { identity, serverID } = request;
-    throw initiateFault(
-      { server, identity, timeout, ...(serverID === undefined ? {} : { serverID }) },
-      log,
-      error.errmsg,
-    );
+    if (!(error instanceof ViciError)) throw error;
+    if (!(error instanceof ViciCommandError)) throw charonLostFault(attempt, log, error);
+    throw error.command === "initiate" ? initiateFault(attempt, log, error.errmsg) : configurationFault(error.errmsg);
   }
-  return await readTunnel(vici, request.virtualSubnets);
 }
 
 /** After a failure an IKE_SA may be up without a child and hold a lease at the hub (docs/facts/strongswan.md). */
 async function giveUp(vici: Vici): Promise<void> {
-  await vici.terminate({ ike: POD_CONNECTION, force: true, timeout: 500 });
-  await vici.unloadConn(POD_CONNECTION);
+  try {
+    await vici.terminate({ ike: POD_CONNECTION, force: true, timeout: 500 });
+    await vici.unloadConn(POD_CONNECTION);
+  } catch (error) {
+    if (!(error instanceof ViciError)) throw error; // why the tunnel failed is told; charon is about to be ended
+  }
 }
 
 function virtualIPs(sa: IkeSa, virtualSubnets: readonly Prefix[]): Address[] {

@@ -1,3 +1,5 @@
+import { TUNNEL_TABLE } from "./routing-rule.ts";
+
 /** A tree of strongswan.conf: sections and settings. */
 export interface Settings {
   readonly [key: string]: string | number | boolean | Settings;
@@ -77,7 +79,7 @@ export const POD_SETTINGS: Settings = {
   // Per cent: a thousand pods must not hit a restarted hub in step.
   retransmit_jitter: 20,
   install_virtual_ip: true,
-  routing_table: 220,
+  routing_table: TUNNEL_TABLE,
   routing_table_prio: 220,
 };
 

@@ -4,6 +4,7 @@ import { effect } from "./effect.ts";
 import { readText } from "./file.ts";
 import { inNetns, type Netns } from "./namespace.ts";
 import { openPidfd, type Pidfd } from "./pidfd.ts";
+import { trace } from "./trace.ts";
 
 /** A program that shall outlive us. */
 export interface DaemonOptions {
@@ -50,6 +51,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const child = options.netns === undefined ? start() : inNetns(options.netns, start);
   if (child.pid === undefined) throw await startFailed(child, options.file);
   effect(`spawn ${options.file}`);
+  trace(`${options.file} spawned`);
   child.unref();
   const ended = new Promise<string>((resolve) => {
     child.once("exit", (code, signal) => resolve(signal === null ? `exit status ${code}` : `killed by ${signal}`));

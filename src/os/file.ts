@@ -136,6 +136,7 @@ export function truncateAbove(path: string, bytes: number): void {
   translated(path, () => {
     if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > bytes) truncateSync(path);
   });
+  effect(`truncate ${path}`);
 }
 
 /** A file that may hold a secret: whose it is, its type and permission bits, and its bytes if it is a regular file. */

@@ -1,4 +1,5 @@
 import { appendFileSync, renameSync, statSync } from "node:fs";
+import { effect } from "./effect.ts";
 
 /** How much a log has: what failed, what was done, or every step. */
 export type LogLevel = "error" | "info" | "debug";
@@ -24,6 +25,7 @@ export function openLog(path: string | undefined, level: LogLevel, subject: stri
       try {
         if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > BOUND) renameSync(path, `${path}.1`);
         appendFileSync(path, line, { mode: 0o600 });
+        effect(`append to ${path}`);
       } catch {
         // said above
       }

@@ -2,6 +2,7 @@ import type { ChildProcess, SpawnOptions } from "node:child_process";
 import { Code, Fault } from "../fault.ts";
 import { effect } from "./effect.ts";
 import { inNetns, type Netns } from "./namespace.ts";
+import { trace } from "./trace.ts";
 
 /** How a program is run to its end. */
 export interface RunOptions {
@@ -47,9 +48,12 @@ export async function run(file: string, args: readonly string[], options: RunOpt
     detached: true,
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe", ...(options.extraFds ?? [])],
   };
+  trace(`spawn of ${file} begins`);
   const start = () => spawn(file, [...args], spawnOptions);
   const child = options.netns === undefined ? start() : inNetns(options.netns, start);
+  trace(`spawn of ${file} done`);
   const result = await ended(child, file, options);
+  trace(`${file} ended`);
   effect(`ran ${file}`);
   return result;
 }

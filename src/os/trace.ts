@@ -2,7 +2,7 @@ import { appendFileSync } from "node:fs";
 
 /**
  * Notes when a step was reached: appended to the file PODVPN_TRACE as `pid milliseconds step`, for `bench/` and for
- * whoever asks where the time goes. The clock is CLOCK_MONOTONIC, so that the times of several processes, and of whoever
+ * whoever asks where the time goes. The clock is CLOCK_MONOTONIC: the times of several processes, and of whoever
  * started them, can be compared. Without the variable it costs nothing.
  */
 export function trace(step: string): void {

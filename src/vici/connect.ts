@@ -1,5 +1,4 @@
 import type { Duplex } from "node:stream";
-import type { Socket } from "node:net";
 import { Call, type CallOptions } from "./call.ts";
 import { ViciError } from "./errors.ts";
 import { Session } from "./session.ts";
@@ -27,21 +26,17 @@ export async function connect(options: ConnectOptions): Promise<Vici> {
 }
 
 async function open(path: string, options: CallOptions): Promise<Duplex> {
+  const { connect: connectSocket } = await import("node:net"); // late: loading it takes milliseconds
   const call: Call<void> = new Call(`connect to ${path}`, options, () => "no connection");
-  let socket: Socket | undefined;
+  const socket = connectSocket({ path });
+  socket.once("connect", () => call.resolve());
+  // Stays on: after a failure the socket must not throw for want of a listener.
+  socket.on("error", (cause: NodeJS.ErrnoException) => call.reject(socketError(path, cause)));
   try {
-    const { connect: connectSocket } = await import("node:net"); // loaded late: takes milliseconds
-    if (!call.settled) {
-      socket = connectSocket({ path });
-      socket.once("connect", () => call.resolve());
-      // Stays on: after a failure the socket must not throw for want of a listener.
-      socket.on("error", (cause: NodeJS.ErrnoException) => call.reject(socketError(path, cause)));
-    }
     await call.promise;
-    if (socket === undefined) throw new ViciError("PROTOCOL", `connect to ${path}: no socket`);
     return socket;
   } catch (error) {
-    socket?.destroy();
+    socket.destroy();
     throw error;
   }
 }

@@ -1,30 +1,16 @@
-// stop-gap
-import type { Socket } from "node:net";
-export type Section = { readonly [key: string]: string | Uint8Array | readonly (string | Uint8Array)[] | Section };
-export class ViciError extends Error { constructor(readonly code: string, message: string) { super(message); } }
-export interface LogLine { readonly group: string; readonly level: number; readonly msg: string }
-export class ViciCommandError extends Error { constructor(readonly command: string, readonly errmsg: string, readonly log: LogLine[]) { super(`${command}: ${errmsg}`); } }
-export interface ChildSa { name: string; state: string }
-export interface IkeSa { name: string; state: string; remoteHost: string; remoteId: string; localVips: string[]; childSas: ChildSa[] }
-type M = Map<string, any>;
-function enc(s: any): Buffer { const out: Buffer[] = []; const name = (n: string) => Buffer.concat([Buffer.from([Buffer.byteLength(n)]), Buffer.from(n)]); const val = (v: any) => { const b = typeof v === "string" ? Buffer.from(v) : Buffer.from(v); const l = Buffer.alloc(2); l.writeUInt16BE(b.length); return Buffer.concat([l, b]); };
-  for (const [k, v] of Object.entries(s)) { if (typeof v === "string" || v instanceof Uint8Array) out.push(Buffer.from([3]), name(k), val(v)); else if (Array.isArray(v)) { out.push(Buffer.from([4]), name(k)); for (const i of v) out.push(Buffer.from([5]), val(i)); out.push(Buffer.from([6])); } else { out.push(Buffer.from([1]), name(k), enc(v), Buffer.from([2])); } } return Buffer.concat(out); }
-function dec(b: Buffer): M { let o = 0; const stack: M[] = [new Map()]; let list: string[] | undefined; while (o < b.length) { const t = b[o++]!; const name = () => { const l = b[o++]!; const s = b.toString("utf8", o, o + l); o += l; return s; }; const val = () => { const l = b.readUInt16BE(o); o += 2; const s = b.toString("utf8", o, o + l); o += l; return s; };
-  if (t === 1) { const m: M = new Map(); stack.at(-1)!.set(name(), m); stack.push(m); } else if (t === 2) stack.pop(); else if (t === 3) { const n = name(); stack.at(-1)!.set(n, val()); } else if (t === 4) { list = []; stack.at(-1)!.set(name(), list); } else if (t === 5) list!.push(val()); } return stack[0]!; }
-export class Vici { 
-  #q: { match: number[]; resolve: (b: { type: number; body: Buffer }) => void; reject: (e: Error) => void }[] = []; #sub = new Map<string, (m: M) => void>(); #buf = Buffer.alloc(0); #lock: Promise<unknown> = Promise.resolve();
-  constructor(private s: Socket) { s.on("data", (d) => { this.#buf = Buffer.concat([this.#buf, d]); for (;;) { if (this.#buf.length < 4) return; const n = this.#buf.readUInt32BE(0); if (this.#buf.length < 4 + n) return; const p = this.#buf.subarray(4, 4 + n); this.#buf = this.#buf.subarray(4 + n); if (p[0] === 7) { const l = p[1]!; this.#sub.get(p.toString("utf8", 2, 2 + l))?.(dec(p.subarray(2 + l))); } else this.#q.shift()?.resolve({ type: p[0]!, body: p.subarray(1) }); } }); const end = () => { for (const w of this.#q.splice(0)) w.reject(new ViciError("CLOSED", "closed")); }; s.on("close", end); s.on("error", end); }
-  #send(type: number, name: string, msg: Buffer, timeout: number) { return new Promise<{ type: number; body: Buffer }>((resolve, reject) => { const t = setTimeout(() => reject(new ViciError("TIMEOUT", `no answer to ${name}`)), timeout); this.#q.push({ match: [], resolve: (v) => { clearTimeout(t); resolve(v); }, reject: (e) => { clearTimeout(t); reject(e); } }); const n = Buffer.from(name); const body = Buffer.concat([Buffer.from([type, n.length]), n, msg]); const l = Buffer.alloc(4); l.writeUInt32BE(body.length); this.s.write(Buffer.concat([l, body])); }); }
-  async request(cmd: string, msg: Section = {}, o: { timeout?: number } = {}): Promise<M> { const run = async () => { const r = await this.#send(0, cmd, enc(msg), o.timeout ?? 5000); if (r.type === 2) throw new ViciError("UNKNOWN", cmd); return dec(r.body); }; const p = this.#lock.then(run, run); this.#lock = p.catch(() => 0); return p; }
-  async #ok(cmd: string, msg: Section, o: any = {}, log: LogLine[] = []) { const r = await this.request(cmd, msg, o); if (r.get("success") !== "yes") throw new ViciCommandError(cmd, r.get("errmsg") ?? "?", log); return r; }
-  version() { return this.request("version"); }
-  loadConn(n: string, c: Section) { return this.#ok("load-conn", { [n]: c }); }
-  unloadConn(n: string) { return this.#ok("unload-conn", { name: n }); }
-  loadShared(s: any) { return this.#ok("load-shared", s); }
-  async initiate(a: { ike: string; child: string; timeout: number; onLog?: (l: LogLine) => void }) { const log: LogLine[] = []; this.#sub.set("control-log", (m) => { const l = { group: m.get("group"), level: Number(m.get("level")), msg: m.get("msg") }; log.push(l); a.onLog?.(l); }); await this.#send(3, "control-log", Buffer.alloc(0), 5000); try { await this.#ok("initiate", { ike: a.ike, child: a.child, timeout: String(a.timeout) }, { timeout: a.timeout + 2000 }, log); } finally { await this.#send(4, "control-log", Buffer.alloc(0), 5000); } return log; }
-  async terminate(a: { ike: string; force?: boolean; timeout: number }) { const r = await this.request("terminate", { ike: a.ike, force: a.force ? "yes" : "no", timeout: String(a.timeout) }, { timeout: a.timeout + 2000 }); return { matches: Number(r.get("matches") ?? 0), terminated: Number(r.get("terminated") ?? 0) }; }
-  async *listSas(f: { ike?: string } = {}): AsyncGenerator<IkeSa> { const out: IkeSa[] = []; this.#sub.set("list-sa", (m) => { for (const [name, v] of m) out.push({ name, state: v.get("state"), remoteHost: v.get("remote-host"), remoteId: v.get("remote-id"), localVips: v.get("local-vips") ?? [], childSas: [...(v.get("child-sas") ?? new Map()).values()].map((c: M) => ({ name: c.get("name"), state: c.get("state") })) }); }); await this.#send(3, "list-sa", Buffer.alloc(0), 5000); await this.request("list-sas", f.ike ? { ike: f.ike } : {}); await this.#send(4, "list-sa", Buffer.alloc(0), 5000); yield* out; }
-  close() { this.s.destroy(); }
-  async [Symbol.asyncDispose]() { this.close(); }
-}
-export async function connect(o: { path: string; timeout: number; signal?: AbortSignal }): Promise<Vici> { const net = await import("node:net"); return new Promise((resolve, reject) => { const s = net.connect(o.path); const abort = () => { s.destroy(); reject(o.signal?.reason); }; o.signal?.addEventListener("abort", abort, { once: true }); s.once("connect", () => { s.removeAllListeners("error"); o.signal?.removeEventListener("abort", abort); resolve(new Vici(s)); }); s.once("error", (e: any) => reject(new ViciError(e.code, e.message))); }); }
+export type { CallOptions } from "./call.ts";
+export { decodeMessage, encodeMessage } from "./codec.ts";
+export type { LoggedOptions, SaSelector } from "./commands.ts";
+export { type ConnectOptions, connect } from "./connect.ts";
+export type { AuthRound, Conn, ConnChild } from "./conns.ts";
+export type { ByPriority, Stats, Version } from "./daemon.ts";
+export { ViciCommandError, ViciError, type ViciErrorCode } from "./errors.ts";
+export { type LogLine, readLogLine } from "./log.ts";
+export { type Entry, Message, type Scalar, type Section, text, type Value } from "./message.ts";
+export { decodePacket, encodePacket, type Packet } from "./packet.ts";
+export type { Policy } from "./policies.ts";
+export type { Lease, Pool } from "./pools.ts";
+export { type ChildSa, type IkeSa, readIkeSas } from "./sas.ts";
+export { encodeSegment, MAX_SEGMENT, SegmentDecoder } from "./segments.ts";
+export type { Subscription, ViciEvent } from "./subscription.ts";
+export type { Vici } from "./vici.ts";

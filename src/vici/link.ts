@@ -68,7 +68,10 @@ export class Link {
   ask(question: Question): Promise<Message | undefined> {
     return new Promise((resolve, reject) => {
       const loss = this.loss(question.name);
-      if (loss !== undefined) return reject(loss);
+      if (loss !== undefined) {
+        reject(loss);
+        return;
+      }
       this.#awaited = { question, resolve, reject };
       this.#stream.write(question.segment);
     });
@@ -91,18 +94,23 @@ export class Link {
     if (this.#loss !== undefined) return;
     switch (packet.type) {
       case "EVENT":
-        return this.#events.event(packet.name, packet.message, size);
+        this.#events.event(packet.name, packet.message, size);
+        break;
       case "CMD_RESPONSE":
-        return this.#answered(packet.type, "command").resolve(packet.message);
+        this.#answered(packet.type, "command").resolve(packet.message);
+        break;
       case "EVENT_CONFIRM":
-        return this.#answered(packet.type, "event").resolve(undefined);
+        this.#answered(packet.type, "event").resolve(undefined);
+        break;
       case "CMD_UNKNOWN": {
         const { question, reject } = this.#answered(packet.type, "command");
-        return reject(new ViciError("UNKNOWN_COMMAND", `${question.name}: this charon has no such command`));
+        reject(new ViciError("UNKNOWN_COMMAND", `${question.name}: this charon has no such command`));
+        break;
       }
       case "EVENT_UNKNOWN": {
         const { question, reject } = this.#answered(packet.type, "event");
-        return reject(new ViciError("UNKNOWN_EVENT", `${question.name}: this charon has no such event`));
+        reject(new ViciError("UNKNOWN_EVENT", `${question.name}: this charon has no such event`));
+        break;
       }
       default:
         throw new ViciError("PROTOCOL", `${packet.type}, which only a client sends`);

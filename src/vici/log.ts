@@ -1,5 +1,5 @@
-import type { Message } from "./message.ts";
 import { integer, requiredText } from "./fields.ts";
+import type { Message } from "./message.ts";
 
 /** A line of charon's log about one command (event `control-log`), or about anything (event `log`). */
 export interface LogLine {

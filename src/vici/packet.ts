@@ -1,6 +1,7 @@
-import { decodeMessage, encodeMessage, encodeName } from "./codec.ts";
+import { decodeMessage, encodeMessage } from "./codec.ts";
 import { ViciError } from "./errors.ts";
 import { asBuffer, type Message, type Section } from "./message.ts";
+import { encodeName } from "./wire.ts";
 
 /** Types of packets (strongSwan: src/libcharon/plugins/vici/README.md, "Packet layer"), by the number on the wire. */
 const TYPES = [

@@ -85,7 +85,6 @@ export class Session {
   /** Returns when charon has confirmed all events; those that come before that are kept for the reader. */
   async subscribe(events: readonly string[], options: CallOptions): Promise<Subscription> {
     const names = [...new Set(events)];
-    const questions = names.map((name) => eventQuestion("EVENT_REGISTER", name));
     const what = `subscribe to ${names.join(", ")}`;
     return await this.#enqueue<Subscription>(what, options, async (call) => {
       const confirmed: string[] = [];
@@ -102,7 +101,7 @@ export class Session {
       );
       this.#subscribers.add(subscriber);
       try {
-        for (const { name } of questions) {
+        for (const name of names) {
           await this.#register(name);
           confirmed.push(name);
         }
@@ -122,7 +121,10 @@ export class Session {
   /** Waits for its turn, then runs `work`, which settles the call; what `work` throws, the call fails with. */
   async #enqueue<T>(what: string, options: CallOptions, work: (call: Call<T>) => Promise<void>): Promise<T> {
     const call: Call<T> = new Call(what, options, () => this.#whyLate(job));
-    const job: Job = { what, run: () => work(call).catch((error) => call.reject(error)) };
+    const job: Job = {
+      what,
+      run: () => (call.settled ? Promise.resolve() : work(call).catch((error) => call.reject(error))),
+    };
     const loss = this.#link.loss(what);
     if (loss !== undefined) call.reject(loss);
     else this.#queue.push(job);

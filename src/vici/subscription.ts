@@ -35,7 +35,9 @@ export class Subscriber implements Subscription {
 
   deliver(event: ViciEvent, size: number): void {
     if (this.#queue.push(event, size)) return;
-    this.fail(new ViciError("OVERFLOW", `over ${MAX_QUEUED} bytes of events wait: they come faster than they are read`));
+    this.fail(
+      new ViciError("OVERFLOW", `over ${MAX_QUEUED} bytes of events wait: they come faster than they are read`),
+    );
   }
 
   /** The loop gets what waits, then `error`. */

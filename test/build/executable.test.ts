@@ -30,6 +30,19 @@ describe("the executable", () => {
     expect(call(copy, ["version"])).toMatchObject({ status: 0, stdout: expect.stringMatching(/^podvpn \d/) });
   });
 
+  test("runs a plugin from its code cache: V8 takes it", () => {
+    const trace = join(installation.directory, "trace");
+    expect(call(installation.strongswan, [], { CNI_COMMAND: "ADD", PODVPN_TRACE: trace }, "{}").status).toBe(1);
+    expect(readFileSync(trace, "utf8")).toMatch(/ code cache of strongswan accepted\n/);
+  });
+
+  test("refuses a configuration without unpacking its native code", () => {
+    const env = "CNI_COMMAND=ADD CNI_CONTAINERID=x CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/x";
+    const config = JSON.stringify({ cniVersion: "1.0.0", name: "x", type: "strongswan", vpn: {} });
+    const { stdout } = installation.sandboxed(`echo '${config}' | ${env} strongswan || ls -A /var/lib /run`);
+    expect(stdout).toMatch(/"code":7,[^]*\}\n\/run:\n\n\/var\/lib:\n$/);
+  });
+
   test("called as a plugin by hand, says what it is", () => {
     const { status, stdout, stderr } = call(installation.strongswan, []);
     expect({ status, stdout }).toEqual({ status: 0, stdout: "" });

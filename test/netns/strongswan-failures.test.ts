@@ -1,9 +1,21 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Node } from "../../src/testbed/node.ts";
 import { StockHub, type StockHubOptions } from "../../src/testbed/stock-hub.ts";
-import { addedPod, Cluster, conf, HUB_ADDRESS, PSK, VIRTUAL_SUBNET, VIRTUAL_SUBNET_6 } from "./support/cluster.ts";
+import {
+  addedPod,
+  BUILT,
+  Cluster,
+  conf,
+  DIST,
+  HUB_ADDRESS,
+  PSK,
+  VIRTUAL_SUBNET,
+  VIRTUAL_SUBNET_6,
+} from "./support/cluster.ts";
 import { eventually } from "./support/eventually.ts";
 import { failedAdd, hubForgets } from "./support/failed-add.ts";
+import { emptied, mountedOver, withoutProgram } from "./support/mounted.ts";
 
 let cluster: Cluster;
 /** Added before all failures, and intact after them. */
@@ -195,7 +207,11 @@ function closedPort(port: number): readonly [string, ...string[]] {
 
 describe("a hub that is silent", () => {
   test.each([
-    { name: "because its UDP port 500 is closed", prepare: closedPort(500), msg: "no answer from hub ADDRESS within 1.5 s" },
+    {
+      name: "because its UDP port 500 is closed",
+      prepare: closedPort(500),
+      msg: "no answer from hub ADDRESS within 1.5 s",
+    },
     {
       name: "because its UDP port 4500 is closed",
       prepare: closedPort(4500),
@@ -274,5 +290,79 @@ describe("a hub that is silent", () => {
     expect(error.code).toBe(103);
     expect(error.msg).toMatch(/charon/);
     expect(error.details).toContain("sending packet");
+  });
+});
+
+/** Whether a process of the node has `word` in its command line. */
+async function hasProcess(node: Node, word: string): Promise<boolean> {
+  return ((await node.snapshot()).get("processes") ?? []).some((line) => line.includes(word));
+}
+
+describe("a node that lacks something", () => {
+  test("charon-systemd", async () => {
+    const node = cluster.node();
+    await using _missing = await withoutProgram(node, "/usr/sbin/charon-systemd");
+    const error = await failedAdd(node, conf());
+    expect(error.code).toBe(101);
+    expect(error.msg).toMatch(
+      /^charon-systemd is in none of \/usr\/sbin, .*; install strongSwan \(Debian: charon-systemd/,
+    );
+  });
+
+  test("/dev/net/tun", async () => {
+    const node = cluster.node();
+    await using _missing = await emptied(node, "/dev/net");
+    const error = await failedAdd(node, conf({ vpn: { dataplane: "userspace" } }));
+    expect(error.code).toBe(101);
+    expect(error.msg).toBe("/dev/net/tun cannot be opened (ENOENT); load the kernel module tun (`modprobe tun`)");
+  });
+
+  test("a /dev/net/tun that is one: charon aborts, and that is told at once", async () => {
+    const node = cluster.node();
+    await using _wrong = await mountedOver(node, "/dev/net/tun", "--bind", "/dev/zero");
+    const error = await failedAdd(node, conf({ vpn: { dataplane: "userspace" } }), {
+      // charon's own crash handler starts them, and they outlive it for a moment.
+      afterwards: () => eventually("addr2line ends", 5000, async () => !(await hasProcess(node, "addr2line"))),
+    });
+    console.log(error);
+    expect(error.code).toBe(103);
+    expect(error.msg).toBe("charon aborted; see that /dev/net/tun works on this node (`modprobe tun`)");
+    expect(error.details).toContain("TUN");
+  });
+
+  test("nft", async () => {
+    const error = await failedAdd(cluster.node(), conf(), { env: { PATH: "/usr/bin:/bin" } });
+    expect(error.code).toBe(101);
+    expect(error.msg).toBe("nft cannot be started (ENOENT); install it, in a directory of PATH");
+  });
+
+  test("the bridge plugin", async () => {
+    const error = await failedAdd(cluster.node(), conf(), { path: [DIST] });
+    expect(error.code).toBe(100);
+    expect(error.msg).toContain(
+      `no CNI plugin "bridge" in ${DIST}; install it there (Debian: containernetworking-plugins`,
+    );
+  });
+
+  test("the IPAM plugin that the configuration names", async () => {
+    const error = await failedAdd(cluster.node(), conf({ ipam: { type: "no-such-ipam" } }));
+    expect(error.msg).toContain("no-such-ipam");
+  });
+
+  test("free addresses on the bridge", async () => {
+    const ipam = {
+      type: "host-local",
+      ranges: [[{ subnet: "172.17.1.0/24", rangeStart: "172.17.1.77", rangeEnd: "172.17.1.77" }]],
+    };
+    const configuration = conf({ name: "tiny", ipam });
+    await using _only = await addedPod(cluster.node(), "only", configuration);
+    const error = await failedAdd(cluster.node(), configuration);
+    expect(error.msg).toContain("no IP addresses available");
+  });
+
+  test("algorithms that vpn.proposals names", async () => {
+    const error = await failedAdd(cluster.node(), conf({ vpn: { proposals: "aes128gcm16-prfsha256-curve9" } }));
+    expect(error.code).toBe(7);
+    expect(error.msg).toContain("correct vpn.proposals or vpn.espProposals");
   });
 });

@@ -8,6 +8,7 @@ import { Cluster, conf } from "./support/cluster.ts";
 import { eventually } from "./support/eventually.ts";
 import { hubForgets } from "./support/failed-add.ts";
 import { FaultyPlugin, SOUND } from "./support/faulty.ts";
+import { Gate, HELD } from "./support/gate.ts";
 
 let cluster: Cluster;
 let node: Node;
@@ -30,11 +31,16 @@ afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 let pods = 0;
 
-/** Each with a name of its own: nothing of one can pass for a later one's. */
+/** Each with a name of its own: nothing of one can pass for a later one's. One that failed is no burden to the next. */
 async function withPod(use: (pod: Pod) => Promise<void>): Promise<void> {
   pods += 1;
   await using pod = await node.addPod(`p${pods}`);
-  await use(pod);
+  try {
+    await use(pod);
+  } catch (error) {
+    await pod.del(conf(), SOUND).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** True when the call was killed; false when it ended before that. @throws whatever else it fails with. */
@@ -76,6 +82,19 @@ async function forEachEffect(round: (options: AttachOptions, effect: number) => 
 /** For an ADD that the hub refuses unless it is killed before. */
 function unlessRefused(error: unknown): void {
   if (!(error instanceof RuntimeError && error.code === Code.authentication)) throw error;
+}
+
+/** Waits until a call of the plugin waits for another one's lock. */
+async function waitsForLock(call: Promise<unknown>): Promise<void> {
+  let settled = false;
+  const settle = () => {
+    settled = true;
+  };
+  call.then(settle, settle);
+  await eventually("the call waits for the lock", 5000, async () => {
+    expect(settled, "the call waited for nobody").toBe(false);
+    return (await node.exec(["pgrep", "-x", "flock"], { check: false })).code === 0;
+  });
 }
 
 /** Numbers from 0 to 1 (mulberry32), the same for the same seed, which is printed. */
@@ -159,19 +178,30 @@ describe("an ADD killed after any of its effects", () => {
   });
 
   test("is no obstacle to a second ADD, also when it was the first of its bridge", async () => {
+    let complete = 0;
+    const unlessComplete = (error: unknown) => {
+      if (!(error instanceof RuntimeError && /already has eth0/.test(error.msg))) throw error;
+      complete += 1;
+    };
     const count = await forEachEffect(async (options, effect) => {
-      const configuration = conf({ bridge: `cni-undo${effect}` });
+      const ipam = { type: "host-local", subnet: "172.18.1.0/24" };
+      const configuration = conf({ bridge: `cni-undo${effect}`, ipam });
       let died = false;
-      await withPod(async (pod) => {
-        died = await killed(pod.add(configuration, options));
-        if (died) await pod.add(configuration, SOUND);
-        expect(await pod.ping(HUB_VIRTUAL_IP, 1)).toBe(true);
-        await pod.del(configuration, SOUND);
-      });
-      await node.exec(["ip", "link", "delete", configuration.bridge]);
+      try {
+        await withPod(async (pod) => {
+          died = await killed(pod.add(configuration, options));
+          if (died) await pod.add(configuration, SOUND).catch(unlessComplete);
+          expect(await pod.ping(HUB_VIRTUAL_IP, 1)).toBe(true);
+          await pod.del(configuration, SOUND);
+        });
+      } finally {
+        await node.exec(["ip", "link", "delete", configuration.bridge]);
+      }
       await expectNothingLeft();
       return died;
     });
+    // Killed after its last effect: all is made, only the result was not told. Then a second ADD is one too many.
+    expect(complete).toBeLessThanOrEqual(1);
     expect(count).toBeGreaterThan(20);
   });
 
@@ -217,6 +247,57 @@ describe("a DEL killed after any of its effects", () => {
       return died;
     });
     expect(count).toBeGreaterThan(7);
+  });
+});
+
+describe("a program that outlives the killed plugin", () => {
+  test("a bridge that is still adding makes DEL wait for it", async () => {
+    const gate = await Gate.install(node, HELD.bridge);
+    await withPod(async (pod) => {
+      const add = killed(pod.add(conf(), gate.before(SOUND)));
+      await gate.killCaller();
+      expect(await add).toBe(true);
+      const del = pod.del(conf(), gate.before(SOUND));
+      await waitsForLock(del);
+      await gate.open();
+      await del;
+    });
+    expect(await gate.journal()).toEqual([
+      "bridge-ADD begins",
+      "bridge-ADD ends",
+      "bridge-DEL begins",
+      "bridge-DEL ends",
+    ]);
+    await expectNothingLeft();
+  });
+
+  test("an nft that is still making a table makes DEL wait for it", async () => {
+    const gate = await Gate.install(node, HELD.masquerade);
+    await withPod(async (pod) => {
+      const add = killed(pod.add(conf(), gate.before(SOUND)));
+      await gate.killCaller();
+      expect(await add).toBe(true);
+      const del = pod.del(conf(), SOUND);
+      await waitsForLock(del);
+      await gate.open();
+      await del;
+    });
+    await expectNothingLeft();
+  });
+
+  test("an nft that is still removing a table makes the next DEL wait for it", async () => {
+    const gate = await Gate.install(node, HELD.unmasquerade);
+    await withPod(async (pod) => {
+      await pod.add(conf(), SOUND);
+      const del = killed(pod.del(conf(), gate.before(SOUND)));
+      await gate.killCaller();
+      expect(await del).toBe(true);
+      const again = pod.del(conf(), SOUND);
+      await waitsForLock(again);
+      await gate.open();
+      await again;
+    });
+    await expectNothingLeft();
   });
 });
 

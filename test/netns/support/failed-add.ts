@@ -29,6 +29,8 @@ export async function failure(call: Promise<unknown>): Promise<CniFailure> {
 export interface FailedAddOptions extends AttachOptions {
   /** Milliseconds that it may take. */
   readonly within?: number;
+  /** Runs after the ADD, before anything is compared. */
+  readonly afterwards?: () => Promise<void>;
   /** Runs beside the ADD. */
   readonly meanwhile?: (pod: Pod) => Promise<void>;
 }
@@ -46,12 +48,13 @@ export async function failedAdd(
   configuration: Readonly<Record<string, unknown>>,
   options: FailedAddOptions = {},
 ): Promise<FailedAdd> {
-  const { within = 10_000, meanwhile, ...attach } = options;
+  const { within = 10_000, meanwhile, afterwards, ...attach } = options;
   await using pod = await node.addPod("failing");
   const before = await node.snapshot();
   const start = performance.now();
   const [error] = await Promise.all([failure(pod.add(configuration, { ...BUILT, ...attach })), meanwhile?.(pod)]);
   const took = performance.now() - start;
+  await afterwards?.();
   expect(diffSnapshots(before, await node.snapshot())).toEqual([]);
   expect(took).toBeLessThan(within);
   const { code, msg, details } = error;

@@ -1,0 +1,95 @@
+import { parseArgs } from "node:util";
+import type { HubConfig } from "../config/hub.ts";
+import { Code, Fault } from "../fault.ts";
+import { type Terminal, UsageError } from "./command.ts";
+
+export const help = `
+Usage: podvpn hub --config FILE
+       podvpn hub leases [--directory DIR] [--json]
+       podvpn hub clear [--directory DIR]
+
+Runs a hub in the current network namespace, in the foreground: an IKE daemon
+that gives each pod its virtual IP and passes packets from pod to pod. It needs
+UDP ports 500 and 4500. SIGTERM and SIGINT stop it and take all of it away.
+Started again after it was killed, it takes over the pods that are online.
+
+leases lists the pods that are online. AGE, IN and OUT begin anew when keys are
+renewed: AGE every 4 hours, the bytes received and sent every hour.
+
+clear takes away what is left of a hub that was killed, or whose daemon died:
+until then its guard stays, so that nothing leaves in plain.
+
+  --config FILE    the configuration (conf-examples/hub.yaml)
+  --directory DIR  the configuration's \`directory\` (/run/podvpn/hub)
+  --json           a list of objects instead of a table
+`;
+
+const DIRECTORY = { type: "string", default: "/run/podvpn/hub" } as const;
+
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const [word, ...rest] = args;
+  if (word === "leases") return leases(rest, terminal);
+  if (word === "clear") return clear(rest, terminal);
+  const { values } = parseArgs({ args: [...args], options: { config: { type: "string" } } });
+  if (values.config === undefined) throw new UsageError("--config is missing");
+  return serve(await readConfig(values.config), terminal);
+}
+
+async function serve(config: HubConfig, terminal: Terminal): Promise<number> {
+  const [{ runHub }, { journal }] = await Promise.all([import("../hub/run.ts"), import("../hub/journal.ts")]);
+  const stop = new AbortController();
+  const onSignal = () => stop.abort();
+  process.on("SIGTERM", onSignal).on("SIGINT", onSignal);
+  try {
+    await runHub(
+      config,
+      journal(config.logLevel, (text) => terminal.stderr(text)),
+      stop.signal,
+    );
+  } finally {
+    process.off("SIGTERM", onSignal).off("SIGINT", onSignal);
+  }
+  return 0;
+}
+
+async function readConfig(file: string): Promise<HubConfig> {
+  const [{ parseDocument }, { parseHubConfig }, { readSecretFile, readText }] = await Promise.all([
+    import("yaml"),
+    import("../config/hub.ts"),
+    import("../os/file.ts"),
+  ]);
+  const text = readText(file);
+  if (text === undefined) throw new Fault(Code.invalidConfig, `${file} does not exist`, "correct --config");
+  // Not pretty: a pretty error quotes the line, which may hold a key by mistake.
+  const document = parseDocument(text, { prettyErrors: false });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    const line = text.slice(0, error.pos[0]).split("\n").length;
+    throw new Fault(Code.decode, `${file}:${line} is not YAML (${error.code})`, "correct the syntax in that line");
+  }
+  return parseHubConfig(document.toJS(), file, { euid: process.geteuid?.() ?? 0, readSecretFile });
+}
+
+async function leases(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values } = parseArgs({ args: [...args], options: { directory: DIRECTORY, json: { type: "boolean" } } });
+  const [{ readLeases }, { leaseJson, leaseTable }, { isatty }] = await Promise.all([
+    import("../hub/leases.ts"),
+    import("../hub/lease-table.ts"),
+    import("node:tty"),
+  ]);
+  const listed = await readLeases(values.directory);
+  if (values.json === true) terminal.stdout(leaseJson(listed, Date.now()));
+  else terminal.stdout(leaseTable(listed, isatty(1) ? COLUMNS : undefined));
+  return 0;
+}
+
+/** Of a terminal. */
+const COLUMNS = 80;
+
+async function clear(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { values } = parseArgs({ args: [...args], options: { directory: DIRECTORY } });
+  const { clearHub } = await import("../hub/stop.ts");
+  const cleared = await clearHub(values.directory);
+  terminal.stdout(cleared ? `${values.directory} is cleared\n` : `there is nothing in ${values.directory}\n`);
+  return 0;
+}

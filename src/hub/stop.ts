@@ -1,0 +1,46 @@
+import { Code, Fault } from "../fault.ts";
+import { stopCharon } from "../ipsec/charon.ts";
+import { removeTree } from "../os/file.ts";
+import { type Lock, lockDirectory } from "../os/lock.ts";
+import { requireSameNamespace } from "./checks.ts";
+import { lower } from "./network.ts";
+import { type HubRecord, readRecord } from "./record.ts";
+
+/**
+ * The lock that whoever runs or removes the hub of `directory` holds.
+ * @param create Makes the directory. @returns Undefined when there is no directory and `create` is not set.
+ * @throws Fault 11 when a hub runs.
+ */
+export async function lockHub(directory: string, create: boolean): Promise<Lock | undefined> {
+  try {
+    return await lockDirectory(directory, { create, wait: 0 });
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== Code.tryAgainLater) throw error;
+    throw new Fault(
+      Code.tryAgainLater,
+      `a hub runs in ${directory} already`,
+      "stop that one first, or give this one a `directory` of its own",
+      { cause: error },
+    );
+  }
+}
+
+/** Ends charon, which tells its pods, and puts everything back; the lock on `directory` must be held. @throws Fault. */
+export async function takeDown(directory: string, record: HubRecord | undefined): Promise<void> {
+  await stopCharon(directory);
+  if (record !== undefined) await lower(record);
+  // The record last: who is killed before has all of it to do again.
+  removeTree(directory);
+}
+
+/**
+ * Takes away what a hub left behind that ended without being stopped: its charon, guard, addresses and settings.
+ * @returns Whether there was anything. @throws Fault 11 when the hub runs.
+ */
+export async function clearHub(directory: string): Promise<boolean> {
+  using lock = await lockHub(directory, false);
+  if (lock === undefined) return false;
+  requireSameNamespace(directory);
+  await takeDown(directory, readRecord(directory));
+  return true;
+}
