@@ -11,12 +11,11 @@ import type { AddCall } from "../../src/cni/dispatch.ts";
 import type { Result } from "../../src/cni/result.ts";
 import { ipamSubnets } from "../../src/config/consistency.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
+import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
 import { startCharon } from "../../src/ipsec/charon.ts";
-import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { connectPod, loadPsk } from "../../src/ipsec/pod-tunnel.ts";
-import { freeRulePriority, removeRuleOf } from "../../src/ipsec/routing-rule.ts";
 import { POD_SETTINGS } from "../../src/ipsec/strongswan-conf.ts";
 import { family } from "../../src/net/address.ts";
 import { hostPrefix } from "../../src/net/prefix.ts";
@@ -33,6 +32,7 @@ import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
 import { type PodAddress, podAddresses, podResult } from "./addresses.ts";
 import { type BridgeCall, bridgeAdd, bridgeConfig, bridgeDel, ensureBridge } from "./bridge.ts";
+import { freeRulePriority, removeCharonRule } from "./charon-rule.ts";
 import { podGuard } from "./guard.ts";
 import { tunnelMtu } from "./mtu.ts";
 import { LOCK_WAIT, removeAttachment, stopTunnel } from "./remove.ts";
@@ -72,12 +72,11 @@ export async function add(call: AddCall, config: StrongswanConfig): Promise<Resu
   using node = openRoute();
   using pod = inNetns(netns, openRoute);
   await requireFree(call, directory, lock);
-  await requireLink(call, pod);
-  trace("ready to add");
-
   await using undo = new AsyncDisposableStack();
   undo.defer(() => removeStaleRoutes(node)); // after the record is gone: it tells which routes are stale
   undo.defer(() => removeTree(directory));
+  await requireLink(call, pod);
+  trace("ready to add");
   const result = await attach({ call, config, directory, netns, lock, node, pod, undo });
   undo.move();
   return result;
@@ -90,15 +89,14 @@ async function attach(work: Work): Promise<Result> {
   const mtu = await tunnelMtu(config, dataPlane, node);
   let record = await firstRecord(work, dataPlane);
   writeAttachment(directory, record);
-  trace("record written");
+  if (record.delegate !== undefined) await ensureBridge(node, record.delegate);
+  trace("record written, bridge there");
 
   // Side by side: the bridge spends its time waiting for the kernel, and charon needs no address to start.
   const [link, vici] = await together(makeLink(work, record), prepareTunnel(work, record, mtu));
   undo.defer(() => vici.close());
   trace("link and charon ready");
   const addresses = podAddresses(link, call.ifname);
-  if (record.masquerade) await masquerade(work, addresses);
-  trace("masquerading set");
   record = await excludeLink(work, record, addresses);
 
   const { psk, serverID, servers, proposals, espProposals } = config;
@@ -205,9 +203,9 @@ async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Prom
   };
 }
 
-/** In a chain the link is there already. */
+/** In a chain the link is there already, with whatever masquerading the chain has. */
 async function makeLink(work: Work, record: Attachment): Promise<Result> {
-  const { call, undo, node } = work;
+  const { call, undo } = work;
   if (record.delegate === undefined) return call.config.prevResult ?? { interfaces: [], ips: [], routes: [] };
   const request: BridgeCall = {
     call,
@@ -217,11 +215,12 @@ async function makeLink(work: Work, record: Attachment): Promise<Result> {
     args: record.args,
     lockFd: work.lock.fd,
   };
-  await ensureBridge(node, record.delegate);
   // Before the call: also a bridge that failed half-way may have reserved an address.
   undo.defer(() => bridgeDel(request));
   const result = await bridgeAdd(request);
   trace("bridge added");
+  if (record.masquerade) await masquerade(work, podAddresses(result, call.ifname));
+  trace("masquerading set");
   return result;
 }
 
@@ -232,7 +231,7 @@ async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promi
   undo.defer(() => removeGuard(guard, netns, lock.fd));
   await applyGuard(guard, netns, lock.fd);
   trace("guard set");
-  undo.defer(() => removeRuleOf(pod, record.rulePriority));
+  undo.defer(() => removeCharonRule(pod, record.rulePriority));
   undo.defer(() => stopTunnel(directory));
   const vici = await startCharon({
     directory,

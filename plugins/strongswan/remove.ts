@@ -4,13 +4,13 @@ import { type Attachment, type AttachmentKey, recordFile } from "../../src/attac
 import type { Call } from "../../src/cni/dispatch.ts";
 import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
 import { POD_CONNECTION } from "../../src/ipsec/connection.ts";
-import { removeRuleOf } from "../../src/ipsec/routing-rule.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { removeTables } from "../../src/nftables/apply.ts";
 import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
 import { removeTree } from "../../src/os/file.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../../src/os/namespace.ts";
 import { type BridgeConfig, bridgeDel } from "./bridge.ts";
+import { removeCharonRule } from "./charon-rule.ts";
 import { removeVirtualIPs } from "./virtual-ips.ts";
 
 /** What is to be removed, and how a delegate is called for it. */
@@ -50,10 +50,13 @@ export async function removeAttachment(removal: Removal): Promise<void> {
       failures.push(error);
     }
   };
-  await attempt(() => stopTunnel(directory));
-  await attempt(() => removeCharonRule(record, netns));
+  await attempt(() => terminateTunnel(directory)); // over the link, which goes next
   const delegated = record === undefined ? removal.bridge : record.delegate;
   await Promise.all([
+    attempt(async () => {
+      await stopCharon(directory);
+      await leaveNoRule(record, netns);
+    }),
     attempt(() => (delegated === undefined ? leaveLink(removal, netns) : removeLink(removal, delegated, netns))),
     attempt(async () => {
       if (record?.masquerade ?? removal.masquerade) {
@@ -74,6 +77,12 @@ const TERMINATE_WITHIN = 1000;
 
 /** Ends the IKE SA and then charon, if there is one. A charon that does not answer is killed. @throws Fault 103. */
 export async function stopTunnel(directory: string): Promise<void> {
+  await terminateTunnel(directory);
+  await stopCharon(directory);
+}
+
+/** Ends the IKE SA, so that the hub frees the lease; no charon, or one that does not answer, is fine. */
+async function terminateTunnel(directory: string): Promise<void> {
   using charon = findCharon(directory);
   if (charon === undefined) return;
   try {
@@ -82,14 +91,13 @@ export async function stopTunnel(directory: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof ViciError)) throw error;
   }
-  await stopCharon(directory);
 }
 
 /** charon takes its rule away itself, unless it was killed. */
-async function removeCharonRule(record: Attachment | undefined, netns: Netns | undefined): Promise<void> {
+async function leaveNoRule(record: Attachment | undefined, netns: Netns | undefined): Promise<void> {
   if (record === undefined || netns === undefined) return;
   using pod = inNetns(netns, openRoute);
-  await removeRuleOf(pod, record.rulePriority);
+  await removeCharonRule(pod, record.rulePriority);
 }
 
 function removeLink(removal: Removal, config: BridgeConfig, netns: Netns | undefined): Promise<void> {

@@ -1,9 +1,9 @@
 import type { Call } from "../../src/cni/dispatch.ts";
 import { findPlugin } from "../../src/cni/execute.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
+import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { charonExecutable } from "../../src/ipsec/charon.ts";
-import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { listTables } from "../../src/nftables/apply.ts";
 import { bridgeConfig, bridgeNode } from "./bridge.ts";
 

@@ -18,6 +18,11 @@ export const commands: readonly Command[] = [
     load: () => import("./hub.ts"),
   },
   {
+    name: "demo",
+    summary: "show the plugins at work, in namespaces of this machine",
+    load: () => import("./demo.ts"),
+  },
+  {
     name: "version",
     summary: "print the version",
     load: () => import("./version.ts"),

@@ -13,7 +13,7 @@ import type { Guard } from "./plan.ts";
  * @throws Fault 101 or 102 for what the kernel refuses.
  */
 export async function applyGuard(guard: Guard, netns?: Netns, lockFd?: number): Promise<void> {
-  await Promise.all([
+  await all([
     withSocket(openRoute, netns, guard.rules.length, async (nl) => {
       for (const rule of guard.rules) await ensureRule(nl, rule);
       for (const route of guard.routes) await ensureRoute(nl, route);
@@ -25,16 +25,29 @@ export async function applyGuard(guard: Guard, netns?: Netns, lockFd?: number): 
   ]);
 }
 
-/** Takes a guard away; what is not there is fine. @param lockFd As for {@link applyGuard}. @throws Fault 101 or 102. */
+/**
+ * Takes a guard away, as much of it as can be; what is not there is fine.
+ * @param lockFd As for {@link applyGuard}. @throws Fault 101 or 102 for the rest.
+ */
 export async function removeGuard(guard: Guard, netns?: Netns, lockFd?: number): Promise<void> {
-  await removeTables(guard.tables, netns, lockFd);
-  await withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
-    for (const policy of guard.policies) await ensureNoPolicy(nl, policy);
-  });
-  await withSocket(openRoute, netns, guard.rules.length, async (nl) => {
-    for (const route of guard.routes) await ensureNoRoute(nl, route);
-    for (const rule of guard.rules) await ensureNoRule(nl, rule);
-  });
+  await all([
+    removeTables(guard.tables, netns, lockFd),
+    withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
+      for (const policy of guard.policies) await ensureNoPolicy(nl, policy);
+    }),
+    withSocket(openRoute, netns, guard.rules.length, async (nl) => {
+      for (const route of guard.routes) await ensureNoRoute(nl, route);
+      for (const rule of guard.rules) await ensureNoRule(nl, rule);
+    }),
+  ]);
+}
+
+/** Waits for every part, also when one fails: what is still being done could not be undone. @throws what failed. */
+async function all(parts: readonly Promise<void>[]): Promise<void> {
+  const ended = await Promise.allSettled(parts);
+  const failures = ended.flatMap((part) => (part.status === "rejected" ? [part.reason] : []));
+  if (failures.length === 1) throw failures[0];
+  if (failures.length > 1) throw new AggregateError(failures, "several parts of the guard failed");
 }
 
 /** What of a guard is missing, in words; empty when it is whole. @throws Fault 101 or 102. */

@@ -4,6 +4,7 @@ import type { Address } from "../net/address.ts";
 import { contains, type Prefix } from "../net/prefix.ts";
 import type { LinkAddress } from "../netlink/addresses.ts";
 import type { Link } from "../netlink/links.ts";
+import type { Rule } from "../netlink/rules.ts";
 import { readLink, readText } from "../os/file.ts";
 
 /** The fixed UDP ports of IKE and of ESP in UDP: what pods look for. */
@@ -13,11 +14,12 @@ const PORTS = [500, 4500] as const;
 export interface Surroundings {
   readonly links: readonly Link[];
   readonly addresses: readonly LinkAddress[];
+  readonly rules: readonly Rule[];
 }
 
 /** Why a hub cannot work here, before anything is changed; undefined when it can. Pure. */
 export function misfit(
-  { links, addresses }: Surroundings,
+  { links, addresses }: Pick<Surroundings, "links" | "addresses">,
   listen: readonly Address[],
   subnets: readonly Prefix[],
 ): Fault | undefined {

@@ -4,9 +4,14 @@ import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 import { type Address, family } from "../net/address.ts";
 import { hostPrefix, type Prefix, prefixLength } from "../net/prefix.ts";
 import { ensureAddress, ensureNoAddress, type LinkAddress } from "../netlink/addresses.ts";
+import { listLinks } from "../netlink/links.ts";
 import { openRoute } from "../netlink/open.ts";
+import { ensureNoRule, listRules, type Rule } from "../netlink/rules.ts";
 import type { HubRecord } from "./record.ts";
 import { readSysctl, type SysctlChange, writeSysctl } from "./sysctl.ts";
+
+/** Number of charon's routing table and of its rule's priority: see `charonOptions`. */
+export const ROUTING_TABLE = 220;
 
 /** The loopback interface's index, in every network namespace. */
 export const LO = 1;
@@ -35,7 +40,25 @@ export async function lower(record: HubRecord): Promise<void> {
   for (const change of [...record.sysctls].reverse()) await putBack(change);
   using nl = openRoute();
   for (const address of record.addresses) await ensureNoAddress(nl, ownAddress(address));
+  const rules = (await listRules(nl)).filter(isCharons);
+  for (const rule of rules) if (record.routingRules.includes(rule.family)) await ensureNoRule(nl, rule);
   await removeGuard(hubGuard(record.subnets, record.dataPlane));
+}
+
+/** The rule that makes the kernel look into charon's own routing table. Pure. */
+export function isCharons({ priority, table }: Rule): boolean {
+  return priority === ROUTING_TABLE && table === ROUTING_TABLE;
+}
+
+/**
+ * Keeps user-space ESP from telling pods that another pod is their neighbour: it seems so to the kernel, as packets
+ * leave by the TUN device by which they came. Of the two settings for an interface either turns redirects on, and the
+ * device is charon's, so this has to be done whenever charon has started; it goes with the device.
+ */
+export async function stopRedirects(): Promise<void> {
+  using nl = openRoute();
+  const tunnels = (await listLinks(nl)).map(({ name }) => name).filter((name) => /^ipsec\d+$/.test(name));
+  for (const name of tunnels) await writeSysctl(`net/ipv4/conf/${name}/send_redirects`, "0");
 }
 
 /** A setting that somebody else has changed in the meantime, or whose interface is gone, is not ours any more. */

@@ -1,5 +1,5 @@
 import type { DataPlane } from "../ipsec/strongswan-conf.ts";
-import type { Address } from "../net/address.ts";
+import type { Address, Family } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { readText, writeAtomic } from "../os/file.ts";
 import type { SysctlChange } from "./sysctl.ts";
@@ -14,6 +14,10 @@ export interface HubRecord {
   readonly dataPlane: DataPlane;
   /** Addresses of the hub's own that were added to `lo`. */
   readonly addresses: readonly Address[];
+  /**
+   * Families that had no routing rule for charon's table before: charon adds it, and leaves it behind when it is killed.
+   */
+  readonly routingRules: readonly Family[];
   /** In the order in which they were made. */
   readonly sysctls: readonly SysctlChange[];
   /** With what charon was started and which pools it has: neither can change under pods that are online. */
@@ -66,6 +70,7 @@ export function inherit(earlier: HubRecord | undefined, record: HubRecord): HubR
   return {
     ...record,
     addresses: [...new Set([...earlier.addresses, ...record.addresses])],
+    routingRules: earlier.routingRules,
     sysctls: [...earlier.sysctls, ...fresh],
   };
 }

@@ -2,16 +2,15 @@ import { type Vici, ViciCommandError, ViciError } from "vici";
 import type { HubConfig } from "../config/hub.ts";
 import { chooseDataPlane } from "../dataplane/choose.ts";
 import { Code, Fault } from "../fault.ts";
-import { applyGuard, missingOfGuard } from "../guard/apply.ts";
-import { findCharon, logTail, openVici, trimLog } from "../ipsec/charon.ts";
+import { findCharon, logTail, openVici } from "../ipsec/charon.ts";
 import { removeTree } from "../os/file.ts";
 import { requireSameNamespace } from "./checks.ts";
 import type { Journal } from "./journal.ts";
 import { load } from "./load.ts";
-import { hubGuard } from "./network.ts";
 import { type HubRecord, readRecord } from "./record.ts";
 import { hubCharon, prepare } from "./start.ts";
 import { lockHub, takeDown } from "./stop.ts";
+import { upkeep } from "./upkeep.ts";
 import { wantedOf } from "./wanted.ts";
 import { Watch } from "./watch.ts";
 
@@ -81,20 +80,6 @@ async function serve(vici: Vici, record: HubRecord, directory: string, log: Jour
     }
   } finally {
     clearInterval(timer);
-  }
-}
-
-/** `nft flush ruleset`, as a reload of nftables.service does it, must not open the hub for longer than this. */
-async function upkeep(record: HubRecord, directory: string, log: Journal): Promise<void> {
-  try {
-    trimLog(directory);
-    const guard = hubGuard(record.subnets, record.dataPlane);
-    const missing = await missingOfGuard(guard);
-    if (missing.length === 0) return;
-    log("error", `somebody took parts of the guard away (${missing.join(", ")}): they are put back`);
-    await applyGuard(guard);
-  } catch (error) {
-    log("error", `upkeep: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

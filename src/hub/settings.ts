@@ -1,5 +1,6 @@
 import type { HubConfig } from "../config/hub.ts";
 import type { CharonOptions, DataPlane, Settings } from "../ipsec/strongswan-conf.ts";
+import { ROUTING_TABLE } from "./network.ts";
 
 /** Settings of the hub's charon (strongswan.conf(5), 5.9). */
 const HUB_SETTINGS: Settings = {
@@ -14,8 +15,8 @@ const HUB_SETTINGS: Settings = {
   ikesa_table_segments: 16,
   // Half-open IKE_SAs of one address; the default of 5 refuses a node whose masqueraded pods start together.
   block_threshold: 256,
-  routing_table: 220,
-  routing_table_prio: 220,
+  routing_table: ROUTING_TABLE,
+  routing_table_prio: ROUTING_TABLE,
 };
 
 /** How the hub's charon is started: nothing of this can be changed under pods that are online. Pure. */

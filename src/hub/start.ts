@@ -7,13 +7,14 @@ import { family } from "../net/address.ts";
 import { listAddresses } from "../netlink/addresses.ts";
 import { listLinks } from "../netlink/links.ts";
 import { openRoute } from "../netlink/open.ts";
+import { listRules } from "../netlink/rules.ts";
 import { misfit, requireBoundPorts, requireFreePorts, type Surroundings } from "./checks.ts";
 import type { Journal } from "./journal.ts";
-import { LO, lower, raise } from "./network.ts";
+import { isCharons, LO, lower, raise, stopRedirects } from "./network.ts";
 import { type HubRecord, inherit, takeover, writeRecord } from "./record.ts";
 import { charonOptions } from "./settings.ts";
 import { takeDown } from "./stop.ts";
-import { forwardingChanges, readSysctl } from "./sysctl.ts";
+import { hubSysctls, readSysctl } from "./sysctl.ts";
 import { wantedOf } from "./wanted.ts";
 
 /** Milliseconds. */
@@ -48,7 +49,7 @@ export async function prepare(
   if (how === "replace" && left !== undefined) await lower(left); // its record is replaced below
   const earlier = how === "replace" ? undefined : left;
 
-  const changed = changes(config, how === "replace" ? await look() : surroundings);
+  const changed = changes(config, dataPlane, how === "replace" ? await look() : surroundings);
   const record = inherit(earlier, { subnets, dataPlane, charon: shape, ...changed });
   if (earlier === undefined) undo.defer(() => takeDown(directory, record));
   writeRecord(directory, record);
@@ -67,6 +68,7 @@ export async function hubCharon(config: HubConfig, dataPlane: DataPlane, log: Jo
   const vici = await startCharon({ ...charonOptions(config, dataPlane), lockFd, timeout: START_TIMEOUT });
   try {
     requireBoundPorts();
+    if (dataPlane === "userspace") await stopRedirects();
     return vici;
   } catch (error) {
     await vici[Symbol.asyncDispose]();
@@ -80,7 +82,7 @@ async function adopt(directory: string, log: Journal): Promise<Vici | undefined>
   if (charon === undefined) return undefined;
   try {
     const vici = await openVici(directory, ADOPT_TIMEOUT);
-    await vici.version();
+    await vici.version({ timeout: ADOPT_TIMEOUT });
     log("info", `took over the charon that runs (process ${charon.pid})`);
     return vici;
   } catch (error) {
@@ -94,19 +96,23 @@ async function adopt(directory: string, log: Journal): Promise<Vici | undefined>
 async function look(): Promise<Surroundings> {
   using nl = openRoute();
   const [links, addresses] = await Promise.all([listLinks(nl), listAddresses(nl)]);
-  return { links, addresses };
+  return { links, addresses, rules: await listRules(nl) };
 }
 
-/** What of addresses and settings is not there yet. */
-function changes({ subnets }: HubConfig, { links, addresses }: Surroundings): Pick<HubRecord, "addresses" | "sysctls"> {
+/** What is not there yet. */
+function changes(
+  { subnets }: HubConfig,
+  dataPlane: DataPlane,
+  { links, addresses, rules }: Surroundings,
+): Pick<HubRecord, "addresses" | "routingRules" | "sysctls"> {
   const there = addresses.filter(({ index }) => index === LO).map(({ address }) => address);
   const families = [...new Set(subnets.map(({ subnet }) => family(subnet)))];
+  const interfaces = links.map(({ name }) => name);
   return {
     addresses: subnets.map(({ own }) => own).filter((own) => !there.includes(own)),
-    sysctls: forwardingChanges(
-      families,
-      links.map(({ name }) => name),
-      readSysctl,
+    routingRules: ([4, 6] as const).filter(
+      (version) => !rules.some((rule) => rule.family === version && isCharons(rule)),
     ),
+    sysctls: hubSysctls(families, dataPlane, interfaces, readSysctl),
   };
 }

@@ -1,4 +1,5 @@
 import { Code, Fault } from "../fault.ts";
+import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 import type { Family } from "../net/address.ts";
 import { readText } from "../os/file.ts";
 import { run } from "../os/process.ts";
@@ -14,6 +15,23 @@ const FORWARDING: Readonly<Record<Family, string>> = {
   4: "net/ipv4/ip_forward",
   6: "net/ipv6/conf/all/forwarding",
 };
+
+/** Its part of {@link stopRedirects}. */
+const REDIRECTS = "net/ipv4/conf/all/send_redirects";
+
+/** What has to change so that a hub works: forwarding, and in user space no redirects. Pure. */
+export function hubSysctls(
+  families: readonly Family[],
+  dataPlane: DataPlane,
+  interfaces: readonly string[],
+  read: (key: string) => string | undefined,
+): SysctlChange[] {
+  const redirects = dataPlane === "userspace" && families.includes(4) && read(REDIRECTS) === "1";
+  return [
+    ...(redirects ? [{ key: REDIRECTS, before: "1", after: "0" }] : []),
+    ...forwardingChanges(families, interfaces, read),
+  ];
+}
 
 /**
  * What has to change so that the kernel forwards packets of these families; nothing where it does already. Pure.

@@ -108,15 +108,21 @@ async function open(directory: string, timeout: number, signal: AbortSignal): Pr
   }
 }
 
-/** Counts each command as an effect: what charon was told is outside of this process. */
+/**
+ * Counts each command as an effect, also one that charon refused: what it was told is outside of this process.
+ * Around the whole object, so that no command of the package can be forgotten.
+ */
 function observed(vici: Vici): Vici {
-  const request = vici.request.bind(vici);
-  vici.request = async (...args) => {
-    const response = await request(...args);
-    effect(`vici ${args[0]}`);
-    return response;
-  };
-  return vici;
+  return new Proxy(vici, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== "function" || typeof name !== "string") return member;
+      return (...args: unknown[]) => {
+        const result: unknown = member.apply(target, args);
+        return result instanceof Promise ? result.finally(() => effect(`vici ${name}`)) : result;
+      };
+    },
+  });
 }
 
 function died(directory: string, how: string): Fault {

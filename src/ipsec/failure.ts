@@ -153,7 +153,7 @@ const SIGNATURES: readonly Signature[] = [
     ],
   },
   {
-    pattern: /retransmit \d+ of request|giving up after|peer not responding|^(?![^]*received packet)[^]*sending packet/,
+    pattern: /retransmit \d+ of request|giving up after|peer not responding|^(?!.*received packet).*sending packet/s,
     explain: ({ server, timeout }) => [
       Code.hubSilent,
       `no answer from hub ${server} within ${timeout / 1000} s`,

@@ -1,5 +1,3 @@
-import { TUNNEL_TABLE } from "./routing-rule.ts";
-
 /** A tree of strongswan.conf: sections and settings. */
 export interface Settings {
   readonly [key: string]: string | number | boolean | Settings;
@@ -64,6 +62,9 @@ export function strongswanConf(options: CharonOptions): string {
     },
   });
 }
+
+/** charon's routing table: one for all tunnels of a namespace, so that of two virtual subnets the longer prefix wins. */
+export const TUNNEL_TABLE = 220;
 
 /** Settings of a pod's charon. */
 export const POD_SETTINGS: Settings = {

@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import { Code, Fault } from "../fault.ts";
 import { effect } from "./effect.ts";
-import { readText } from "./file.ts";
+import { listDirectory, readText } from "./file.ts";
 import { inNetns, type Netns } from "./namespace.ts";
 import { openPidfd, type Pidfd } from "./pidfd.ts";
 import { trace } from "./trace.ts";
@@ -60,18 +60,34 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 }
 
 /**
- * The daemon whose pid is in `pidFile`, or undefined when it does not run any more.
+ * The daemon whose pid is in `pidFile`, or undefined when it does not run any more. Without the file (somebody cleared
+ * its directory) all processes are looked at.
  * It is known by an entry of its environment that no other process has: a pid alone may have been given out again.
  */
 export function findDaemon(pidFile: string, environmentEntry: string): Pidfd | undefined {
-  const pid = Number.parseInt(readText(pidFile) ?? "", 10);
-  if (!(pid > 0)) return undefined;
+  const written = readText(pidFile) ?? "";
+  const pid = written === "" ? pidByEnvironment(environmentEntry) : Number.parseInt(written, 10);
+  if (pid === undefined || !(pid > 0)) return undefined;
   const pidfd = openPidfd(pid);
   if (pidfd === undefined) return undefined;
-  const environment = readText(`/proc/${pid}/environ`) ?? "";
-  if (environment.split("\0").includes(environmentEntry)) return pidfd;
+  if (hasEntry(pid, environmentEntry)) return pidfd;
   pidfd[Symbol.dispose]();
   return undefined;
+}
+
+function pidByEnvironment(entry: string): number | undefined {
+  return listDirectory("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .find((pid) => hasEntry(pid, entry));
+}
+
+function hasEntry(pid: number, entry: string): boolean {
+  try {
+    return (readText(`/proc/${pid}/environ`) ?? "").split("\0").includes(entry);
+  } catch {
+    return false; // not ours to read, so not ours
+  }
 }
 
 const SIGKILL = 9;

@@ -1,6 +1,6 @@
 import { Code, Fault } from "../fault.ts";
 import { listDirectory, readText } from "../os/file.ts";
-import { openPidfd, type Pidfd } from "../os/pidfd.ts";
+import { run } from "../os/process.ts";
 import { KEPT_COMMAND, LABEL_VARIABLE } from "./holder.ts";
 
 /** A node, or the switch, of a testbed that was kept. */
@@ -10,40 +10,37 @@ export interface KeptNode {
   readonly pid: number;
 }
 
-const SIGKILL = 9;
-
 /** What runs of the testbeds with this label that were kept. The processes themselves tell: nothing is on disk. */
 export function keptNodes(label: string): KeptNode[] {
-  return findKept(label).map(({ name, process }) => {
-    using _process = process;
-    return { name, pid: process.pid };
+  return listDirectory("/proc").flatMap((entry) => {
+    const name = /^\d+$/.test(entry) ? keptName(entry, label) : undefined;
+    return name === undefined ? [] : [{ name, pid: Number(entry) }];
   });
 }
 
-/** Ends the kept testbeds with this label, and all that runs in them. @returns What there was. @throws Fault 199. */
+/**
+ * Ends the kept testbeds with this label, and all that runs in them.
+ * Without a pidfd on purpose: that takes a native addon, which the executable would have to write to the disk of a
+ * machine that the demo leaves as it was. Looking and killing follow each other at once, so no pid is used again.
+ * @returns What there was. @throws Fault 5 when it does not end.
+ */
 export async function takeDown(label: string): Promise<KeptNode[]> {
-  const found = findKept(label);
-  for (const { process } of found) process.signal(SIGKILL);
-  for (const { name, process } of found) {
-    using _process = process;
-    if (await process.ended(5000)) continue;
-    throw new Fault(Code.internal, `process ${process.pid} of ${name} does not end`, "see with `ps` what it waits for");
+  const nodes = keptNodes(label);
+  for (const { pid } of nodes) {
+    if (keptName(String(pid), label) !== undefined) process.kill(pid, "SIGKILL");
   }
-  return found.map(({ name, process: { pid } }) => ({ name, pid }));
+  for (const { name, pid } of nodes) {
+    const { code } = await run("tail", [`--pid=${pid}`, "-s", "0.02", "-f", "/dev/null"], { timeout: 5000 });
+    if (code !== 0)
+      throw new Fault(Code.io, `cannot wait for process ${pid} of ${name}`, "see with `ps` if it is there");
+  }
+  return nodes;
 }
 
-function findKept(label: string): { name: string; process: Pidfd }[] {
-  const pids = listDirectory("/proc").filter((entry) => /^\d+$/.test(entry));
-  return pids.flatMap((entry) => {
-    if (readText(`/proc/${entry}/cmdline`) !== KEPT_COMMAND) return [];
-    const process = openPidfd(Number(entry));
-    if (process === undefined) return [];
-    // Read after it was opened: then it is about this process, not about a later one with its pid.
-    const prefix = `${LABEL_VARIABLE}=${label}/`;
-    const variables = (readText(`/proc/${entry}/environ`) ?? "").split("\0");
-    const variable = variables.find((each) => each.startsWith(prefix));
-    if (variable !== undefined) return [{ name: variable.slice(prefix.length), process }];
-    process[Symbol.dispose]();
-    return [];
-  });
+/** The node whose process 1 this is, if it is of a kept testbed with this label. */
+function keptName(pid: string, label: string): string | undefined {
+  if (readText(`/proc/${pid}/cmdline`) !== KEPT_COMMAND) return undefined;
+  const prefix = `${LABEL_VARIABLE}=${label}/`;
+  const variables = (readText(`/proc/${pid}/environ`) ?? "").split("\0");
+  return variables.find((variable) => variable.startsWith(prefix))?.slice(prefix.length);
 }

@@ -8,8 +8,8 @@ import { SegmentDecoder } from "./segments.ts";
 export interface LinkEvents {
   /** @param size Bytes that the event took on the wire. */
   event(name: string, message: Message, size: number): void;
-  /** The connection is gone; called once. */
-  lost(): void;
+  /** The connection is gone; called once. @param loss Makes the failure of what depended on it. */
+  lost(loss: (what: string) => ViciError): void;
 }
 
 /** What is asked of charon: a command, or to register or unregister an event. */
@@ -131,7 +131,7 @@ export class Link {
     const awaited = this.#awaited;
     this.#awaited = undefined;
     awaited?.reject(lossError(loss, awaited.question.name));
-    this.#events.lost();
+    this.#events.lost((what) => lossError(loss, what));
   }
 }
 

@@ -27,15 +27,15 @@ export class Session {
   /** How many want an event: charon would send it as often as it was registered. */
   readonly #registered = new Map<string, number>();
   readonly #subscribers = new Set<Subscriber>();
-  /** Failing them is how calls learn that the connection is gone. */
-  readonly #waiting = new Map<Job, () => void>();
 
   constructor(stream: Duplex) {
     this.#link = new Link(stream, {
       event: (name, message, size) => {
         for (const sink of this.#sinks.get(name) ?? []) sink(message, size);
       },
-      lost: () => this.#lost(),
+      lost: (loss) => {
+        for (const subscriber of [...this.#subscribers]) subscriber.fail(loss("subscription"));
+      },
     });
   }
 
@@ -118,22 +118,24 @@ export class Session {
     this.#link.close();
   }
 
-  /** Waits for its turn, then runs `work`, which settles the call; what `work` throws, the call fails with. */
+  /**
+   * Waits for its turn, then runs `work`, which settles the call; what `work` throws, the call fails with.
+   * When the connection is lost, the question that is on its way fails, and then each one that waits, in its turn.
+   */
   async #enqueue<T>(what: string, options: CallOptions, work: (call: Call<T>) => Promise<void>): Promise<T> {
     const call: Call<T> = new Call(what, options, () => this.#whyLate(job));
-    const job: Job = {
-      what,
-      run: () => (call.settled ? Promise.resolve() : work(call).catch((error) => call.reject(error))),
+    const run = async () => {
+      if (call.settled) return;
+      const loss = this.#link.loss(what);
+      if (loss !== undefined) call.reject(loss);
+      else await work(call).catch((error) => call.reject(this.#link.loss(what) ?? error));
     };
-    const loss = this.#link.loss(what);
-    if (loss !== undefined) call.reject(loss);
-    else this.#queue.push(job);
-    this.#waiting.set(job, () => call.reject(this.#link.loss(what)));
+    const job: Job = { what, run };
+    this.#queue.push(job);
     this.#next();
     try {
       return await call.promise;
     } finally {
-      this.#waiting.delete(job);
       const position = this.#queue.indexOf(job);
       if (position >= 0) this.#queue.splice(position, 1); // given up before its turn: never sent
     }
@@ -165,14 +167,6 @@ export class Session {
   #whyLate(job: Job): string {
     if (this.#running === undefined || this.#running === job) return "no answer";
     return `not sent, because "${this.#running.what}" was not answered`;
-  }
-
-  #lost(): void {
-    for (const reject of [...this.#waiting.values()]) reject();
-    for (const subscriber of [...this.#subscribers]) {
-      const loss = this.#link.loss("subscription");
-      if (loss !== undefined) subscriber.fail(loss);
-    }
   }
 
   #listen(event: string, sink: Sink): () => void {

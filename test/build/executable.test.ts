@@ -40,7 +40,7 @@ describe("the executable", () => {
     const env = "CNI_COMMAND=ADD CNI_CONTAINERID=x CNI_NETNS=/x CNI_IFNAME=eth0 CNI_PATH=/x";
     const config = JSON.stringify({ cniVersion: "1.0.0", name: "x", type: "strongswan", vpn: {} });
     const { stdout } = installation.sandboxed(`echo '${config}' | ${env} strongswan || ls -A /var/lib /run`);
-    expect(stdout).toMatch(/"code":7,[^]*\}\n\/run:\n\n\/var\/lib:\n$/);
+    expect(stdout).toMatch(/"code":7,[\s\S]*\}\n\/run:\n\n\/var\/lib:\n$/);
   });
 
   test("called as a plugin by hand, says what it is", () => {

@@ -1,20 +1,22 @@
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Runtime } from "../../src/cni/runtime.ts";
 import type { Node } from "../../src/testbed/node.ts";
+import { ENVIRONMENT } from "../../src/testbed/place.ts";
 import { StockHub, type StockHubOptions } from "../../src/testbed/stock-hub.ts";
 import {
   addedPod,
-  BUILT,
   Cluster,
   conf,
   DIST,
   HUB_ADDRESS,
+  HUB_ADDRESS_6,
   PSK,
   VIRTUAL_SUBNET,
   VIRTUAL_SUBNET_6,
 } from "./support/cluster.ts";
 import { eventually } from "./support/eventually.ts";
-import { failedAdd, hubForgets } from "./support/failed-add.ts";
+import { failedAdd, failure, hubForgets } from "./support/failed-add.ts";
 import { emptied, mountedOver, withoutProgram } from "./support/mounted.ts";
 
 let cluster: Cluster;
@@ -317,23 +319,30 @@ describe("a node that lacks something", () => {
     expect(error.msg).toBe("/dev/net/tun cannot be opened (ENOENT); load the kernel module tun (`modprobe tun`)");
   });
 
-  test("a /dev/net/tun that is one: charon aborts, and that is told at once", async () => {
+  test("a /dev/net/tun that makes TUN devices", async () => {
     const node = cluster.node();
     await using _wrong = await mountedOver(node, "/dev/net/tun", "--bind", "/dev/zero");
     const error = await failedAdd(node, conf({ vpn: { dataplane: "userspace" } }), {
       // charon's own crash handler starts them, and they outlive it for a moment.
       afterwards: () => eventually("addr2line ends", 5000, async () => !(await hasProcess(node, "addr2line"))),
     });
-    console.log(error);
+    expect(error.code).toBe(101);
+    expect(error.msg).toContain("charon could not install the SA on this node; see that /dev/net/tun works");
+    expect(await cluster.onlineLeases()).toHaveLength(1);
+  });
+
+  test("a charon that runs: its end is told at once", async () => {
+    const node = cluster.node();
+    await using _broken = await mountedOver(node, "/usr/sbin/charon-systemd", "--bind", "/bin/false");
+    const error = await failedAdd(node, conf(), { within: 5000 });
     expect(error.code).toBe(103);
-    expect(error.msg).toBe("charon aborted; see that /dev/net/tun works on this node (`modprobe tun`)");
-    expect(error.details).toContain("TUN");
+    expect(error.msg).toBe("charon ended (exit status 1); see /run/podvpn/pods/n1-failing+eth0/charon.log");
   });
 
   test("nft", async () => {
     const error = await failedAdd(cluster.node(), conf(), { env: { PATH: "/usr/bin:/bin" } });
     expect(error.code).toBe(101);
-    expect(error.msg).toBe("nft cannot be started (ENOENT); install it, in a directory of PATH");
+    expect(error.msg).toBe("nft cannot be started (ENOENT); install the program that provides it");
   });
 
   test("the bridge plugin", async () => {
@@ -365,4 +374,80 @@ describe("a node that lacks something", () => {
     expect(error.code).toBe(7);
     expect(error.msg).toContain("correct vpn.proposals or vpn.espProposals");
   });
+});
+
+describe("IPv6", () => {
+  /** A pod that reaches a hub by IPv6. */
+  const dual = {
+    name: "dual",
+    ipam: { type: "host-local", ranges: [[{ subnet: "172.17.2.0/24" }], [{ subnet: "fd00:172:17:2::/64" }]] },
+    bridge: "cni2",
+  };
+
+  test("a serverIP of that family gives virtual IPs of both", async () => {
+    const vpn = { serverIP: HUB_ADDRESS_6, virtualSubnet: [VIRTUAL_SUBNET, VIRTUAL_SUBNET_6] };
+    await using pod = await addedPod(cluster.node(), "six", conf({ ...dual, vpn }));
+    expect(await pod.pod.ping(witness.ip, 2)).toBe(true);
+    expect(await pod.pod.ping("fd00:173::ffff", 2)).toBe(true);
+    expect(await cluster.hub.swanctl("--list-sas")).toContain(`local  'hub' @ ${HUB_ADDRESS_6}[4500]`);
+  });
+
+  test("a serverIP that nobody has is told as such", async () => {
+    const vpn = { serverIP: "fd00:9::fa", timeout: `${TIMEOUT}ms` };
+    const error = await failedAdd(cluster.node(), conf({ ...dual, vpn }), { within: TIMEOUT + A_LITTLE });
+    expect(error.code).toBe(104);
+    expect(error.msg).toContain("no answer from hub fd00:9::fa within 1.5 s");
+  });
+});
+
+describe("the PSK", () => {
+  /** What a node shows of its processes and files. The runtime's own cache is not ours: it holds the configuration. */
+  const EVERYTHING = `
+    cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ
+    grep -r --exclude-dir=cache . /run /var/lib/cni /var/lib/podvpn /etc/cni
+    true`;
+
+  test.each([
+    { name: "right", psk: PSK, code: undefined },
+    { name: "wrong", psk: "the wrong PSK: nowhere but in this test", code: 105 },
+  ])("that is $name is in no error, log, file, command line or environment", async ({ psk, code }) => {
+    const node = cluster.node();
+    await using pod = await node.addPod("secretive");
+    const seen: string[] = [];
+    const runtime = new Runtime({
+      path: [DIST, "/usr/lib/cni"],
+      root: node.path(""),
+      cacheDir: node.path("/var/lib/cni/cache"),
+      env: { ...ENVIRONMENT, PODVPN_TRACE: "1" },
+      run: async (...call) => {
+        const result = await node.run(...call);
+        seen.push(result.stdout.toString(), result.stderr.toString());
+        return result;
+      },
+    });
+    const look = async () => seen.push((await node.exec(["sh", "-c", EVERYTHING], { check: false })).stdout);
+    const attachment = { containerID: pod.containerID, netns: pod.netnsPath, ifname: "eth0" };
+    const configuration = conf({ logFile: "/run/secretive.log", logLevel: "debug", vpn: { PSK: psk } });
+
+    let over = false;
+    const added = runtime.add(configuration, attachment).finally(() => {
+      over = true;
+    });
+    const ended = code === undefined ? added : failure(added);
+    while (!over) await look();
+    if (code === undefined) await runtime.del(configuration, attachment);
+    else expect(await ended).toMatchObject({ code });
+    await look();
+
+    const everything = seen.join("\n");
+    expect(everything).toContain("STRONGSWAN_CONF=/run/podvpn/pods/n1-secretive+eth0/strongswan.conf");
+    expect(everything).toContain("/run/secretive.log:");
+    const bytes = Buffer.from(psk);
+    for (const form of [psk, bytes.toString("hex"), bytes.toString("base64")]) expect(everything).not.toContain(form);
+  });
+});
+
+test("a pod that was there before is none the worse", async () => {
+  await using peer = await addedPod(cluster.node(), "peer");
+  expect(await witness.pod.ping(peer.ip, 2)).toBe(true);
 });

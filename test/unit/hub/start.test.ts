@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { localPorts, misfit, type Surroundings } from "../../../src/hub/checks.ts";
+import { localPorts, misfit } from "../../../src/hub/checks.ts";
 import { type HubRecord, inherit, takeover } from "../../../src/hub/record.ts";
-import { forwardingChanges } from "../../../src/hub/sysctl.ts";
+import { forwardingChanges, hubSysctls } from "../../../src/hub/sysctl.ts";
 import { type Address, parseAddress } from "../../../src/net/address.ts";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
 
@@ -14,6 +14,13 @@ describe("forwarding", () => {
   test("is left alone where it is on", () => {
     const read = settings({ "net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1" });
     expect(forwardingChanges([4, 6], ["lo", "eth0"], read)).toEqual([]);
+  });
+
+  test("between pods tells nobody of a shorter way, where user space has one device for all of them", () => {
+    const read = settings({ "net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "1" });
+    const off = { key: "net/ipv4/conf/all/send_redirects", before: "1", after: "0" };
+    expect(hubSysctls([4], "userspace", ["lo"], read)).toEqual([off]);
+    expect(hubSysctls([4], "kernel", ["lo"], read)).toEqual([]);
   });
 
   test("is turned on for the families that the hub serves, and for no other", () => {
@@ -41,6 +48,7 @@ describe("a hub that finds another's record", () => {
     subnets: [prefix("10.173.0.0/16")],
     dataPlane: "userspace",
     addresses: [address("10.173.255.254")],
+    routingRules: [4, 6],
     sysctls: [{ key: "net/ipv4/ip_forward", before: "0", after: "1" }],
     charon: { strongswanConf: "threads = 16", pools: [{ name: "p", addrs: "10.173.0.1-10.173.0.9" }] },
   };
@@ -79,7 +87,7 @@ describe("surroundings", () => {
   const link = (index: number, name: string, up = true) => ({ index, name, up, mtu: 1500, address: "" });
   const on = (index: number, text: string) =>
     ({ index, address: address(text), prefixLength: 24, scope: "universe", flags: [] }) as const;
-  const here: Surroundings = {
+  const here = {
     links: [link(1, "lo"), link(2, "eth0"), link(3, "ipsec0")],
     addresses: [on(1, "127.0.0.1"), on(1, "10.173.255.254"), on(2, "10.9.0.254"), on(3, "10.173.0.9")],
   };

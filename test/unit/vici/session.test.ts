@@ -1,7 +1,6 @@
 import { inspect } from "node:util";
 import fc from "fast-check";
 import {
-  connect,
   encodePacket,
   encodeSegment,
   type IkeSa,
@@ -510,7 +509,6 @@ describe("a secret is in no error", () => {
     charon.end();
     const [unsent] = await Peer.pair();
     outcome(unsent.loadShared({ id: "psk", type: "IKE", data: SECRET.repeat(3000) }));
-    outcome(unsent.loadKey({ type: "any", data: { pem: SECRET } as unknown as string }));
     return await Promise.all(failed);
   }
 
@@ -524,7 +522,6 @@ describe("a secret is in no error", () => {
       "ABORTED",
       "CLOSED",
       "INVALID",
-      expect.anything(),
     ]);
     for (const error of failures) {
       const shown = inspect(error, { depth: Number.POSITIVE_INFINITY, showHidden: true, maxStringLength: null });
@@ -532,8 +529,4 @@ describe("a secret is in no error", () => {
       expect(shown).not.toContain(Buffer.from(SECRET).toString("hex").match(/../g)?.join(" "));
     }
   });
-});
-
-test("a connection that is given is used", async () => {
-  await expect(connect({ path: "/nonexistent/vici" })).rejects.toMatchObject({ code: "ENOENT" });
 });

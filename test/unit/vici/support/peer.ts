@@ -16,13 +16,23 @@ import { recorded } from "./recorded.ts";
 /** The other end of a connection, played by a test: it says what the test says, when the test says it. */
 export class Peer {
   readonly #stream: Duplex;
-  readonly #packets: AsyncGenerator<Packet>;
+  readonly #decoder = new SegmentDecoder();
   readonly #received: Packet[] = [];
+  #taken = 0;
+  #ended = false;
+  #wake = () => {};
 
   private constructor(stream: Duplex) {
     this.#stream = stream;
     this.#stream.on("error", () => {}); // the client may close in the middle of an answer
-    this.#packets = this.#read();
+    this.#stream.on("data", (piece: Uint8Array) => {
+      this.#received.push(...this.#decoder.push(piece).map(decodePacket));
+      this.#wake();
+    });
+    this.#stream.on("close", () => {
+      this.#ended = true;
+      this.#wake();
+    });
   }
 
   /** A client and the peer that it talks to. */
@@ -33,9 +43,17 @@ export class Peer {
 
   /** The client's next packet. */
   async next(): Promise<Packet> {
-    const { value, done } = await this.#packets.next();
-    if (done) throw new Error("the client closed the connection");
-    return value;
+    for (;;) {
+      const packet = this.#received[this.#taken];
+      if (packet !== undefined) {
+        this.#taken += 1;
+        return packet;
+      }
+      if (this.#ended) throw new Error("the client closed the connection");
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
   }
 
   /** Waits for a packet of this type and name. */
@@ -43,9 +61,9 @@ export class Peer {
     expect(await this.next()).toMatchObject({ type, name });
   }
 
-  /** What the client has sent until now, one turn of the event loop later. */
+  /** What the client has sent until now, and in some turns of the event loop more. */
   async sent(): Promise<string[]> {
-    await new Promise((resolve) => setImmediate(resolve));
+    for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     return this.#received.map((packet) => ("name" in packet ? `${packet.type} ${packet.name}` : packet.type));
   }
 
@@ -72,33 +90,6 @@ export class Peer {
   /** As when charon ends. */
   end(): void {
     this.#stream.end();
-  }
-
-  async *#read(): AsyncGenerator<Packet> {
-    const decoder = new SegmentDecoder();
-    const pending: Packet[] = [];
-    let wake = () => {};
-    let ended = false;
-    this.#stream.on("data", (piece: Uint8Array) => {
-      const packets = decoder.push(piece).map(decodePacket);
-      this.#received.push(...packets);
-      pending.push(...packets);
-      wake();
-    });
-    this.#stream.on("close", () => {
-      ended = true;
-      wake();
-    });
-    for (;;) {
-      const packet = pending.shift();
-      if (packet !== undefined) yield packet;
-      else if (ended) return;
-      else {
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-      }
-    }
   }
 }
 

@@ -1,9 +1,7 @@
-import { Code, Fault } from "../fault.ts";
-import type { Netlink } from "../netlink/netlink.ts";
-import { ensureNoRule, listRules } from "../netlink/rules.ts";
-
-/** charon's routing table: one for all tunnels of a namespace, so that of two virtual subnets the longer prefix wins. */
-export const TUNNEL_TABLE = 220;
+import { Code, Fault } from "../../src/fault.ts";
+import { TUNNEL_TABLE } from "../../src/ipsec/strongswan-conf.ts";
+import type { Netlink } from "../../src/netlink/netlink.ts";
+import { ensureNoRule, listRules } from "../../src/netlink/rules.ts";
 
 /** Behind the guard's exclusions and before its refusals (src/guard/plan.ts). */
 const PRIORITIES = [220, 219, 218, 217, 216, 215, 214, 213, 212, 211] as const;
@@ -25,7 +23,7 @@ export async function freeRulePriority(pod: Netlink): Promise<number> {
 }
 
 /** Removes the rule that a killed charon left behind; none there is fine. @throws NetlinkError. */
-export async function removeRuleOf(pod: Netlink, priority: number): Promise<void> {
+export async function removeCharonRule(pod: Netlink, priority: number): Promise<void> {
   for (const family of [4, 6] as const) {
     // Protocol 0 matches any: charon sets none.
     await ensureNoRule(pod, { family, priority, action: "lookup", table: TUNNEL_TABLE, protocol: 0 });
