@@ -39,10 +39,11 @@ export async function runHub(config: HubConfig, log: Journal, stop: AbortSignal)
   const record = await prepare(config, dataPlane, left, log, undo);
   {
     await using vici = await hubCharon(config, dataPlane, log, lock.fd);
-    await loadAll(vici, config);
-    undo.move(); // it serves: from here on only a stop takes it away
-    log("info", `serving ${record.subnets.join(" and ")} as "${config.identity}" (${dataPlane} ESP)`);
-    await serve(vici, record, directory, log, stop);
+    await serve(vici, record, directory, log, stop, async () => {
+      await loadAll(vici, config);
+      undo.move(); // it serves: from here on only a stop takes it away
+      log("info", `serving ${record.subnets.join(" and ")} as "${config.identity}" (${dataPlane} ESP)`);
+    });
   }
   log("info", "stopping");
   await takeDown(directory, record);
@@ -62,21 +63,30 @@ async function loadAll(vici: Vici, config: HubConfig): Promise<void> {
   }
 }
 
-/** Returns at `stop`. */
-async function serve(vici: Vici, record: HubRecord, directory: string, log: Journal, stop: AbortSignal): Promise<void> {
+/** Returns at `stop`. @param begin Lets pods in: called once, when nothing that happens to them is missed any more. */
+async function serve(
+  vici: Vici,
+  record: HubRecord,
+  directory: string,
+  log: Journal,
+  stop: AbortSignal,
+  begin: () => Promise<void>,
+): Promise<void> {
   const timer = setInterval(() => upkeep(record, directory, log), UPKEEP);
   const watch = new Watch(vici, log);
+  let listening = begin;
   try {
     for (;;) {
       try {
         await using events = await openVici(directory, CONNECT);
-        await watch.run(events, stop);
-        return;
+        await watch.run(events, stop, listening);
       } catch (error) {
-        if (stop.aborted) return;
         // Many pods at once: some lines of log are lost, and the listing tells who is there.
-        if (!(error instanceof ViciError) || error.code !== "OVERFLOW") throw await lost(directory, error);
+        const overflow = error instanceof ViciError && error.code === "OVERFLOW";
+        if (!overflow && !stop.aborted) throw await lost(directory, error);
       }
+      if (stop.aborted) return;
+      listening = async () => {};
     }
   } finally {
     clearInterval(timer);

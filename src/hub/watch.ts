@@ -21,10 +21,12 @@ export class Watch {
   /**
    * Tells until `stop`. An event is a hint only: what is told is what charon then lists.
    * @param events A connection of its own, since a subscriber must keep reading.
+   * @param listening Called when nothing is missed any more.
    * @throws ViciError when a connection ends: charon is gone, or does not answer.
    */
-  async run(events: Vici, stop: AbortSignal): Promise<void> {
+  async run(events: Vici, stop: AbortSignal, listening: () => Promise<void>): Promise<void> {
     await using subscription = await events.subscribe(["ike-updown", "child-updown", "log"], { signal: stop });
+    await listening();
     const failed = Promise.withResolvers<never>();
     using refresh = new Gathered(GATHER, () => this.#refresh(), failed.reject);
     refresh.ask();

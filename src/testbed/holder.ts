@@ -1,4 +1,5 @@
 import { Code, Fault } from "../fault.ts";
+import { readText } from "../os/file.ts";
 import { ENVIRONMENT } from "./place.ts";
 import { Program } from "./program.ts";
 
@@ -98,6 +99,13 @@ export class Holder implements AsyncDisposable {
   /** Lets the namespaces outlive us: from now on they end when process `pid` is killed. */
   async keep(): Promise<void> {
     await this.program.write("keep\n");
+    // No event tells of an exec(2); it takes a fraction of a millisecond.
+    for (const until = performance.now() + 5000; readText(`/proc/${this.pid}/cmdline`) !== KEPT_COMMAND; ) {
+      if (performance.now() > until) {
+        throw new Fault(Code.io, `process ${this.pid} does not let go of us`, "see with `ps` what it does");
+      }
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
     this.program.release();
   }
 

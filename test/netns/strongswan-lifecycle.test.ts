@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Node } from "../../src/testbed/node.ts";
 import type { Pod } from "../../src/testbed/pod.ts";
 import { diffSnapshots, type Snapshot } from "../../src/testbed/snapshot.ts";
-import { addedPod, BUILT, Cluster, conf, DIST, virtualIP } from "./support/cluster.ts";
+import { addedPod, BUILT, Cluster, conf, DIST } from "./support/cluster.ts";
 import { eventually } from "./support/eventually.ts";
 import { failedAdd, failure } from "./support/failed-add.ts";
 import { mountedOver } from "./support/mounted.ts";
@@ -82,7 +82,7 @@ describe("ADD", () => {
 });
 
 describe("a full disk at the state directory", () => {
-  /** `/run/podvpn` as a file system of its own, that has room for `left` bytes. */
+  /** `/run/podvpn` as a file system of its own that has room for `left` bytes: whole pages, of 4096. */
   async function small(left: number): Promise<AsyncDisposable> {
     const disk = await mountedOver(node, "/run/podvpn", "-t", "tmpfs", "-o", "size=64k,mode=700", "state");
     await node.exec(["sh", "-c", "mkdir -m 700 /run/podvpn/pods"]);
@@ -94,12 +94,17 @@ describe("a full disk at the state directory", () => {
     await node.exec(["sh", "-c", script, "sh", String(left)]);
   }
 
-  test.each([0, 4096, 8192, 12288])("fails ADD with %i bytes left, which leaves nothing", async (left) => {
+  test.each([
+    { left: 0, code: 5, lacking: "attachment.json: ENOSPC" },
+    { left: 4096, code: 5, lacking: "strongswan.conf: ENOSPC" },
+    { left: 8192, code: 103, lacking: "charon's pid could not be written" },
+    { left: 12288, code: 5, lacking: "attachment.json: ENOSPC" }, // with the virtual IP, when the tunnel is up
+  ])("fails an ADD with $left bytes left, which leaves nothing", async ({ left, code, lacking }) => {
     await using _disk = await small(left);
     const error = await failedAdd(node, conf());
-    console.log(left, error);
-    expect(error.msg).toContain("free space on");
-    expect(error.code).toBe(error.msg.startsWith("charon") ? 103 : 5);
+    expect(error.code).toBe(code);
+    expect(error.msg).toContain(lacking);
+    expect(error.msg).toContain("; free space on ");
   });
 
   test("does not keep DEL from removing everything", async () => {
@@ -119,7 +124,7 @@ describe("DEL", () => {
     before = await node.snapshot();
   });
 
-  /** That the node is as it was, once the kernel has taken down the namespace. */
+  /** That the node is as it was and the hub has its address back, once the kernel has taken down the namespace. */
   async function nothingLeft(pod: Pod): Promise<void> {
     await pod.remove();
     let left: string[] = [];
@@ -128,8 +133,7 @@ describe("DEL", () => {
       return !left.some((line) => line.startsWith("+ links:"));
     });
     expect(left).toEqual([]);
-    const leases = await cluster.onlineLeases();
-    expect(leases).toHaveLength(1);
+    expect((await cluster.onlineLeases()).filter((lease) => lease.includes(`'${pod.containerID}.`))).toEqual([]);
   }
 
   test("twice, and for a container that never was, succeeds", async () => {
@@ -140,5 +144,73 @@ describe("DEL", () => {
     await using never = await node.addPod("never");
     await never.del(conf(), BUILT);
     await nothingLeft(never);
+  });
+
+  /** What can have happened to a pod before its DEL. */
+  const ACCIDENTS: readonly { name: string; happens: (pod: Pod) => Promise<unknown> }[] = [
+    { name: "its state was cleared away", happens: (pod) => node.exec(["rm", "-rf", stateOf(pod)]) },
+    { name: "all state was cleared away", happens: () => node.exec(["rm", "-rf", "/run/podvpn"]) },
+    { name: "its record was damaged", happens: (pod) => node.writeFile(`${stateOf(pod)}/attachment.json`, "{damaged") },
+    { name: "its record was emptied", happens: (pod) => node.writeFile(`${stateOf(pod)}/attachment.json`, "") },
+    { name: "its VICI socket was removed", happens: (pod) => node.exec(["rm", `${stateOf(pod)}/vici`]) },
+    { name: "its namespace was unmounted", happens: (pod) => pod.remove() },
+    {
+      name: "its namespace's mount point became a plain file",
+      happens: async (pod) => {
+        await node.exec(["umount", pod.netnsPath]);
+      },
+    },
+    { name: "its link was removed", happens: (pod) => pod.exec(["ip", "link", "delete", "eth0"]) },
+    { name: "its guard was removed", happens: (pod) => pod.exec(["nft", "flush", "ruleset"]) },
+    { name: "its masquerading was removed", happens: () => node.exec(["nft", "flush", "ruleset"]) },
+  ];
+
+  test.each(ACCIDENTS)("removes everything of a pod when $name", async ({ happens }) => {
+    await node.exec(["mkdir", "-p", "-m", "700", "/run/podvpn/pods"]);
+    await using added = await addedPod(node, "unlucky");
+    await happens(added.pod);
+    await added.pod.del(conf(), BUILT);
+    await node.exec(["mkdir", "-p", "-m", "700", "/run/podvpn/pods"]);
+    await nothingLeft(added.pod);
+  });
+
+  test("without CNI_NETNS removes everything", async () => {
+    await using added = await addedPod(node, "no-netns");
+    await added.pod.remove();
+    await added.pod.runtime(BUILT).del(conf(), { containerID: added.pod.containerID, ifname: "eth0" });
+    await nothingLeft(added.pod);
+  });
+
+  test("with a configuration that has become wrong removes everything", async () => {
+    await using added = await addedPod(node, "misconfigured");
+    await added.pod.del(conf({ vpn: { serverIP: "nonsense", PSK: "", pskFile: "/nowhere" } }), BUILT);
+    await nothingLeft(added.pod);
+  });
+
+  test.each([
+    { name: "was killed", signal: "KILL" },
+    { name: "does not answer", signal: "STOP" },
+  ])("of a pod whose charon $name is done within 5 seconds", async ({ signal }) => {
+    await using added = await addedPod(node, "uncharoned");
+    const pid = (await node.readFile(`${stateOf(added.pod)}/charon.pid`)).trim();
+    await node.exec(["kill", `-${signal}`, pid]);
+    const start = performance.now();
+    await added.pod.del(conf(), BUILT);
+    expect(performance.now() - start).toBeLessThan(5000);
+    expect((await added.pod.exec(["ip", "rule"])).stdout).not.toContain("lookup 220");
+    await added.pod.remove();
+    // The hub did not hear of it.
+    await cluster.hub.swanctl("--terminate", "--ike", "pods", "--force", "--timeout", "1");
+    await eventually("the peer is back", 10_000, () => peer.pod.ping("10.173.255.254"));
+    await nothingLeft(added.pod);
+  });
+
+  test("without the bridge plugin is an error, and succeeds when that is back", async () => {
+    await using added = await addedPod(node, "no-bridge");
+    const error = await failure(added.pod.del(conf(), { path: [DIST] }));
+    expect(error.code).toBe(100);
+    expect(error.msg).toContain('no CNI plugin "bridge"');
+    await added.pod.del(conf(), BUILT);
+    await nothingLeft(added.pod);
   });
 });

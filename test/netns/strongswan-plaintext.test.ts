@@ -1,0 +1,89 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Node } from "../../src/testbed/node.ts";
+import type { Pod } from "../../src/testbed/pod.ts";
+import { echo, PLAIN_PAYLOAD } from "../../src/testbed/traffic.ts";
+import { addedPod, BUILT, Cluster, conf, ENCRYPTED, PLAIN, VIRTUAL_SUBNET, VIRTUAL_SUBNET_6, virtualIP } from "./support/cluster.ts";
+import { BOUND_PAYLOAD, signalCharon, Talkers, Wires } from "./support/wire.ts";
+
+/** Both families, inside and outside; a hub that went away is noticed after a second. */
+const DUAL = conf({
+  vpn: { virtualSubnet: [VIRTUAL_SUBNET, VIRTUAL_SUBNET_6], hostSubnet: ["10.9.0.0/24", "fd00:9::/64"], dpd: "1s" },
+  ipam: { type: "host-local", ranges: [[{ subnet: "172.17.1.0/24" }], [{ subnet: "fd00:172:17:1::/64" }]] },
+});
+
+/** The reference bridge plugin alone, with a way out. */
+const BRIDGE_ONLY = {
+  cniVersion: "1.0.0",
+  name: "plain",
+  type: "bridge",
+  bridge: "cni1",
+  isDefaultGateway: true,
+  ipam: { type: "host-local", ranges: [[{ subnet: "172.18.1.0/24" }], [{ subnet: "fd00:172:18:1::/64" }]] },
+};
+
+/** A bridge without a port that is up sends nothing, also no marker of a capture. */
+const EMPTY_PORT = "ip link add port0 type veth peer name port1; ip link set port0 up master cni0; ip link set port1 up";
+
+let cluster: Cluster;
+let node: Node;
+/** Virtual IPs of a pod on the other node, which answers. */
+let peers: string[];
+
+beforeAll(async () => {
+  cluster = await Cluster.create(3);
+  node = cluster.node(1);
+  const peer = await addedPod(cluster.node(2), "peer", DUAL);
+  await echo(peer.pod);
+  peers = [virtualIP(peer.result, 4), virtualIP(peer.result, 6)];
+  await using _first = await addedPod(node, "first", DUAL); // makes the bridge, to be captured on
+  await node.exec(["sh", "-ec", EMPTY_PORT]);
+});
+afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+/** A pod with programs that send from before `scenario` until after the end of its namespace; nothing may be seen. */
+async function talking(name: string, scenario: (pod: Pod, talkers: Talkers, wires: Wires) => Promise<void>) {
+  await using pod = await node.addPod(name);
+  await using wires = await Wires.tap(cluster, node, "cni0");
+  await using talkers = await Talkers.start(pod, peers);
+  try {
+    await scenario(pod, talkers, wires);
+  } finally {
+    await pod.del(DUAL, BUILT);
+    await pod.remove();
+  }
+  await talkers.areSilent();
+  await wires.expectNothingPlain();
+}
+
+describe("control", () => {
+  test("without the plugin the same packets are on the wire in plain", async () => {
+    await using pod = await cluster.node(3).addPod("open");
+    await pod.add(BRIDGE_ONLY, BUILT);
+    await using wires = await Wires.tap(cluster, cluster.node(3), "cni1");
+    await using talkers = await Talkers.start(pod, peers);
+    await talkers.areSilent();
+    for (const capture of [wires.underlay, wires.bridge]) {
+      for (const family of [`dst net ${VIRTUAL_SUBNET}`, `dst net ${VIRTUAL_SUBNET_6}`]) {
+        await capture.sync();
+        expect(await capture.count(`udp and ${family}`)).toBeGreaterThan(10);
+        expect(await capture.count(`(icmp or icmp6) and ${family}`)).toBeGreaterThan(3);
+      }
+      expect(await capture.carries(PLAIN_PAYLOAD)).toBe(true);
+      expect(await capture.carries(BOUND_PAYLOAD)).toBe(true);
+    }
+    await pod.del(BRIDGE_ONLY, BUILT);
+  });
+});
+
+describe("nothing of a pod that never stops sending leaves in plain", () => {
+  test("during ADD, traffic, DEL and after", async () => {
+    await talking("quiet", async (pod, talkers, wires) => {
+      await pod.add(DUAL, BUILT);
+      await talkers.areAnswered(100);
+      await pod.del(DUAL, BUILT);
+      await talkers.areSilent();
+      await wires.underlay.sync();
+      expect(await wires.underlay.count(ENCRYPTED)).toBeGreaterThan(400);
+    });
+  });
+});

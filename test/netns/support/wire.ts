@@ -1,0 +1,96 @@
+import { expect } from "vitest";
+import type { Capture } from "../../../src/testbed/capture.ts";
+import type { Node } from "../../../src/testbed/node.ts";
+import type { Place } from "../../../src/testbed/place.ts";
+import type { Pod } from "../../../src/testbed/pod.ts";
+import type { Program } from "../../../src/testbed/program.ts";
+import { PLAIN_PAYLOAD, Sender } from "../../../src/testbed/traffic.ts";
+import { type Cluster, PLAIN } from "./cluster.ts";
+import { eventually } from "./eventually.ts";
+
+/** In the packets of a sender that is bound to eth0; at most 16 bytes. */
+export const BOUND_PAYLOAD = "podvpn-bound";
+
+/** Echo requests from a socket that is bound to `eth0`, about a hundred a second, also while there is no eth0. */
+const BOUND_SENDER = `while :; do
+  ping -n -q -I eth0 -i 0.01 -c 50 -W 0.1 -p "$1" "$2" >/dev/null 2>&1
+  sleep 0.02
+done`;
+
+/** Datagrams a second of each sender. */
+const RATE = 200;
+
+/** Programs of a place that send to virtual IPs, with and without being bound to eth0, and never stop. */
+export class Talkers implements AsyncDisposable {
+  private constructor(
+    readonly senders: readonly Sender[],
+    private readonly bound: readonly Program[],
+  ) {}
+
+  static async start(place: Place, addresses: readonly string[]): Promise<Talkers> {
+    const senders = await Promise.all(addresses.map((address) => Sender.start(place, address, RATE)));
+    const pattern = Buffer.from(BOUND_PAYLOAD).toString("hex");
+    const bound = addresses.map((address) => place.spawn(["bash", "-c", BOUND_SENDER, "talker", pattern, address]));
+    return new Talkers(senders, bound);
+  }
+
+  /** Waits until each sender has been answered `more` times from now on: the tunnel carries all of them. */
+  async areAnswered(more = 20, bound = 20_000): Promise<void> {
+    await Promise.all(this.senders.map((sender) => sender.answers(more, bound)));
+  }
+
+  /** Waits until each sender has tried `more` times, and no answer came for as long. */
+  async areSilent(more = 50): Promise<void> {
+    for (const sender of this.senders) {
+      let [tried, answered] = [0, -1];
+      await eventually("the senders get no answer", 10_000, async () => {
+        const counts = await sender.counts();
+        if (counts.answered !== answered) [tried, answered] = [counts.tried, counts.answered];
+        return counts.tried >= tried + more;
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.senders, ...this.bound].map((each) => each[Symbol.asyncDispose]()));
+  }
+}
+
+/** Captures of all that nodes send to each other, and of all that goes over a node's bridge. */
+export class Wires implements AsyncDisposable {
+  private constructor(
+    readonly underlay: Capture,
+    readonly bridge: Capture,
+    private readonly resources: AsyncDisposableStack,
+  ) {}
+
+  static async tap(cluster: Cluster, node: Node, bridge: string): Promise<Wires> {
+    await using undo = new AsyncDisposableStack();
+    const underlay = undo.use(await cluster.testbed.capture());
+    const device = undo.use(await node.capture(bridge));
+    return new Wires(underlay, device, undo.move());
+  }
+
+  /** No packet so far was plain: by its addresses on the underlay, by what it carries on both. */
+  async expectNothingPlain(): Promise<void> {
+    for (const capture of [this.underlay, this.bridge]) {
+      await capture.stop();
+      expect(await capture.packets(PLAIN)).toEqual([]);
+      expect(await capture.carries(PLAIN_PAYLOAD)).toBe(false);
+      expect(await capture.carries(BOUND_PAYLOAD)).toBe(false);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.resources.disposeAsync();
+  }
+}
+
+/** Ends the charon of a pod's attachment, and waits for its end. */
+export async function signalCharon(pod: Pod, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+  const pid = (await pod.node.readFile(`/run/podvpn/pods/${pod.containerID}+eth0/charon.pid`)).trim();
+  await pod.node.exec(["kill", `-${signal}`, pid]);
+  await eventually("charon has ended", 5000, async () => {
+    return (await pod.node.exec(["kill", "-0", pid], { check: false })).code !== 0;
+  });
+}
