@@ -55,7 +55,17 @@ interface Work {
   readonly node: Netlink;
   /** rtnetlink of the pod. */
   readonly pod: Netlink;
-  readonly undo: AsyncDisposableStack;
+  readonly undo: Undo;
+}
+
+/**
+ * What a failure takes back, whatever was made first: the tunnel while the link still carries the word to the hub, then
+ * the link, and the guard when there is no link left that could carry plain text.
+ */
+interface Undo {
+  readonly tunnel: AsyncDisposableStack;
+  readonly link: AsyncDisposableStack;
+  readonly guard: AsyncDisposableStack;
 }
 
 /**
@@ -77,9 +87,16 @@ export async function add(call: AddCall, config: StrongswanConfig): Promise<Resu
   undo.defer(() => removeTree(directory));
   await requireLink(call, pod);
   trace("ready to add");
-  const result = await attach({ call, config, directory, netns, lock, node, pod, undo });
+  const result = await attach({ call, config, directory, netns, lock, node, pod, undo: stages(undo) });
   undo.move();
   return result;
+}
+
+/** The last comes first. */
+function stages(undo: AsyncDisposableStack): Undo {
+  const guard = undo.use(new AsyncDisposableStack());
+  const link = undo.use(new AsyncDisposableStack());
+  return { guard, link, tunnel: undo.use(new AsyncDisposableStack()) };
 }
 
 async function attach(work: Work): Promise<Result> {
@@ -94,7 +111,7 @@ async function attach(work: Work): Promise<Result> {
 
   // Side by side: the bridge spends its time waiting for the kernel, and charon needs no address to start.
   const [link, vici] = await together(makeLink(work, record), prepareTunnel(work, record, mtu));
-  undo.defer(() => vici.close());
+  undo.tunnel.defer(() => vici.close());
   trace("link and charon ready");
   const addresses = podAddresses(link, call.ifname);
   record = await excludeLink(work, record, addresses);
@@ -120,7 +137,7 @@ async function attach(work: Work): Promise<Result> {
   const hostRoutes = await planHostRoutes(node, tunnel.virtualIPs, addresses);
   record = { ...record, linkResult: link, virtualIPs: tunnel.virtualIPs, hostRoutes };
   writeAttachment(directory, record);
-  undo.defer(() => removeVirtualIPs(pod, call.ifname, tunnel.virtualIPs));
+  undo.link.defer(() => removeVirtualIPs(pod, call.ifname, tunnel.virtualIPs));
   await addVirtualIPs(pod, call.ifname, tunnel.virtualIPs);
   await ensureNodeRoutes(node, record);
   writeAttachment(directory, { ...record, phase: "ready" });
@@ -216,7 +233,7 @@ async function makeLink(work: Work, record: Attachment): Promise<Result> {
     lockFd: work.lock.fd,
   };
   // Before the call: also a bridge that failed half-way may have reserved an address.
-  undo.defer(() => bridgeDel(request));
+  undo.link.defer(() => bridgeDel(request));
   const result = await bridgeAdd(request);
   trace("bridge added");
   if (record.masquerade) await masquerade(work, podAddresses(result, call.ifname));
@@ -228,11 +245,11 @@ async function makeLink(work: Work, record: Attachment): Promise<Result> {
 async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promise<Vici> {
   const { config, directory, netns, lock, pod, undo } = work;
   const guard = podGuard(record);
-  undo.defer(() => removeGuard(guard, netns, lock.fd));
+  undo.guard.defer(() => removeGuard(guard, netns, lock.fd));
   await applyGuard(guard, netns, lock.fd);
   trace("guard set");
-  undo.defer(() => removeCharonRule(pod, record.rulePriority));
-  undo.defer(() => stopTunnel(directory));
+  undo.tunnel.defer(() => removeCharonRule(pod, record.rulePriority));
+  undo.tunnel.defer(() => stopTunnel(directory));
   const vici = await startCharon({
     directory,
     netns,
@@ -252,7 +269,7 @@ async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promi
 async function masquerade(work: Work, addresses: readonly PodAddress[]): Promise<void> {
   const tables = masqueradeTables({ ...keyOf(work.call), addresses });
   const lockFd = work.lock.fd;
-  work.undo.defer(() => removeTables(tables, undefined, lockFd));
+  work.undo.link.defer(() => removeTables(tables, undefined, lockFd));
   for (const table of tables) await ensureTable(table, undefined, lockFd);
 }
 
@@ -262,7 +279,7 @@ async function excludeLink(work: Work, record: Attachment, addresses: readonly P
   const guard = podGuard(complete);
   if (JSON.stringify(guard) === JSON.stringify(podGuard(record))) return complete;
   writeAttachment(work.directory, complete);
-  work.undo.defer(() => removeGuard(guard, work.netns, work.lock.fd));
+  work.undo.guard.defer(() => removeGuard(guard, work.netns, work.lock.fd));
   await applyGuard(guard, work.netns, work.lock.fd);
   return complete;
 }

@@ -6,6 +6,7 @@ import type { LinkAddress } from "../netlink/addresses.ts";
 import type { Link } from "../netlink/links.ts";
 import type { Rule } from "../netlink/rules.ts";
 import { readLink, readText } from "../os/file.ts";
+import { ownNetns } from "./record.ts";
 
 /** The fixed UDP ports of IKE and of ESP in UDP: what pods look for. */
 const PORTS = [500, 4500] as const;
@@ -70,7 +71,7 @@ export function requireSameNamespace(directory: string): void {
   using charon = findCharon(directory);
   if (charon === undefined) return;
   const theirs = readLink(`/proc/${charon.pid}/ns/net`);
-  if (theirs === undefined || theirs === readLink("/proc/self/ns/net")) return;
+  if (theirs === undefined || theirs === ownNetns()) return;
   throw new Fault(
     Code.charon,
     `the charon of ${directory} runs in another network namespace`,

@@ -1,7 +1,7 @@
 import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 import type { Address, Family } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
-import { readText, writeAtomic } from "../os/file.ts";
+import { readLink, readText, writeAtomic } from "../os/file.ts";
 import type { SysctlChange } from "./sysctl.ts";
 import type { Wanted } from "./wanted.ts";
 
@@ -10,6 +10,8 @@ import type { Wanted } from "./wanted.ts";
  * killed knows what to put back. The directory is on /run: a reboot forgets it together with what it tells of.
  */
 export interface HubRecord {
+  /** The network namespace in which all of this is, as /proc names it. */
+  readonly netns: string;
   readonly subnets: readonly Prefix[];
   readonly dataPlane: DataPlane;
   /** Addresses of the hub's own that were added to `lo`. */
@@ -32,11 +34,20 @@ export interface CharonShape {
   readonly pools: Wanted["pools"];
 }
 
-/** The record of the hub in `directory`, or undefined when there is none. */
+/**
+ * The record of the hub in `directory`, or undefined when there is none for this network namespace: what was changed in
+ * another one cannot be put back here.
+ */
 export function readRecord(directory: string): HubRecord | undefined {
   const text = readText(recordFile(directory));
   // Written atomically, by ourselves, into a directory that only root can write: no other form is possible.
-  return text === undefined ? undefined : (JSON.parse(text) as HubRecord);
+  const record = text === undefined ? undefined : (JSON.parse(text) as HubRecord);
+  return record?.netns === ownNetns() ? record : undefined;
+}
+
+/** The network namespace of this process, as /proc names it: `net:[4026531840]`. */
+export function ownNetns(): string {
+  return readLink("/proc/self/ns/net") ?? "";
 }
 
 /** @throws Fault 5. */

@@ -11,7 +11,7 @@ import { listRules } from "../netlink/rules.ts";
 import { misfit, requireBoundPorts, requireFreePorts, type Surroundings } from "./checks.ts";
 import type { Journal } from "./journal.ts";
 import { isCharons, LO, lower, raise, stopRedirects } from "./network.ts";
-import { type HubRecord, inherit, takeover, writeRecord } from "./record.ts";
+import { type HubRecord, inherit, ownNetns, takeover, writeRecord } from "./record.ts";
 import { charonOptions } from "./settings.ts";
 import { takeDown } from "./stop.ts";
 import { hubSysctls, readSysctl } from "./sysctl.ts";
@@ -50,7 +50,7 @@ export async function prepare(
   const earlier = how === "replace" ? undefined : left;
 
   const changed = changes(config, dataPlane, how === "replace" ? await look() : surroundings);
-  const record = inherit(earlier, { subnets, dataPlane, charon: shape, ...changed });
+  const record = inherit(earlier, { netns: ownNetns(), subnets, dataPlane, charon: shape, ...changed });
   if (earlier === undefined) undo.defer(() => takeDown(directory, record));
   writeRecord(directory, record);
   await raise(record);

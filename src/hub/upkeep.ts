@@ -10,7 +10,12 @@ import type { HubRecord } from "./record.ts";
  * nftables.service) takes away. Tells what it did and what failed; never throws.
  * @param netns The hub's network namespace; this process's own without it.
  */
-export async function upkeep(record: HubRecord, directory: string, log: Journal, netns?: Netns): Promise<void> {
+export async function upkeep(
+  record: Pick<HubRecord, "subnets" | "dataPlane">,
+  directory: string,
+  log: Journal,
+  netns?: Netns,
+): Promise<void> {
   try {
     trimLog(directory);
     const guard = hubGuard(record.subnets, record.dataPlane);

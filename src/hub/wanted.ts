@@ -19,7 +19,8 @@ const CHILD = "net";
  * With one key for all, one connection takes any identity that proves it.
  * With a key for each identity there is a connection for each, so that an unknown identity is refused before any key is
  * looked at, and a key's one owner is its identity. The hub's own is never an owner: charon (5.9.8) takes a key when
- * either side's identity owns it and tries all that fit, so that each pod could then prove any identity.
+ * either side's identity owns it and tries all that fit, so that each pod that names the hub could then prove any
+ * identity.
  */
 export function wantedOf(config: HubConfig): Wanted {
   const pools = config.subnets.map(poolOf);

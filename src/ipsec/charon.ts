@@ -75,10 +75,13 @@ export function findCharon(directory: string): Pidfd | undefined {
   return findDaemon(pidFile(directory), `STRONGSWAN_CONF=${configurationFile(directory)}`);
 }
 
-/** Ends the charon of `directory`, if there is one. Its DELETEs leave on SIGTERM, unacknowledged. @throws Fault 103. */
-export async function stopCharon(directory: string): Promise<void> {
+/**
+ * Ends the charon of `directory`, if there is one. Its DELETEs leave on SIGTERM, unacknowledged.
+ * @param options `grace`: milliseconds from SIGTERM to SIGKILL, {@link GRACE} without it. @throws Fault 103.
+ */
+export async function stopCharon(directory: string, options: { readonly grace?: number } = {}): Promise<void> {
   using charon = findCharon(directory);
-  if (charon !== undefined) await stopDaemon(charon, GRACE);
+  if (charon !== undefined) await stopDaemon(charon, options.grace ?? GRACE);
 }
 
 /** The last `count` lines of a charon's log, or "" when it has none. */

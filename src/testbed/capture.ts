@@ -34,7 +34,8 @@ export class Capture implements AsyncDisposable {
   static async start(place: Place, device: string, options: CaptureOptions = {}): Promise<Capture> {
     const capture = new Capture(place, device);
     const filter = options.filter === undefined ? [] : [`(${options.filter}) or (${MARKER})`];
-    // -B in KiB: a burst must not overrun the ring. -Z: not as another user, who may read nothing.
+    // -B in KiB: a burst must not overrun the ring, whose slots are as large as -s allows: room for 64 KiB each would be
+    // 256 slots, and an underlay has packets of 1500. -Z: not as another user, who may read nothing.
     const argv = [
       "tcpdump",
       "-i",
@@ -46,6 +47,8 @@ export class Capture implements AsyncDisposable {
       "--immediate-mode",
       "-B",
       "16384",
+      "-s",
+      "2048",
       "-Z",
       "root",
     ] as const;

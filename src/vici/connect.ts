@@ -26,12 +26,17 @@ export async function connect(options: ConnectOptions): Promise<Vici> {
 }
 
 async function open(path: string, options: CallOptions): Promise<Duplex> {
-  const { connect: connectSocket } = await import("node:net"); // late: loading it takes milliseconds
+  const { Socket } = await import("node:net"); // late: loading it takes milliseconds
   const call: Call<void> = new Call(`connect to ${path}`, options, () => "no connection");
-  const socket = connectSocket({ path });
+  const socket = new Socket();
   socket.once("connect", () => call.resolve());
   // Stays on: after a failure the socket must not throw for want of a listener.
   socket.on("error", (cause: NodeJS.ErrnoException) => call.reject(socketError(path, cause)));
+  try {
+    socket.connect({ path });
+  } catch (cause) {
+    call.reject(new ViciError("INVALID", `connect to ${path}: no path of a socket`, { cause }));
+  }
   try {
     await call.promise;
     return socket;

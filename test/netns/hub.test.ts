@@ -5,7 +5,6 @@ import type { Guard } from "../../src/guard/plan.ts";
 import { journal } from "../../src/hub/journal.ts";
 import { type Lease, listLeases } from "../../src/hub/leases.ts";
 import { hubGuard } from "../../src/hub/network.ts";
-import { readRecord } from "../../src/hub/record.ts";
 import { upkeep } from "../../src/hub/upkeep.ts";
 import { openNetns } from "../../src/os/namespace.ts";
 import type { Node } from "../../src/testbed/node.ts";
@@ -308,7 +307,7 @@ describe("the holes of a hub", () => {
     expect(await guardMissing()).toEqual(["nft table inet podvpn-hub"]);
     const told: string[] = [];
     const directory = hubNode.path(HUB_DIRECTORY);
-    const record = readRecord(directory) ?? expect.fail("there is no record");
+    const record = { subnets: SUBNETS.map(prefix), dataPlane: "userspace" } as const;
     const log = journal("error", (text) => told.push(text));
     await withGuard((_guard, netns) => upkeep(record, directory, log, netns));
     expect(await guardMissing()).toEqual([]);
@@ -388,12 +387,28 @@ describe("a key for each identity", () => {
       ["pod-c@n3", /refused "pod-c@n3" at 10\.9\.0\.1: its identity, .* is not configured/],
       ["server", /refused "server" at 10\.9\.0\.1: its identity/],
     ] as const) {
-      await expect(one.join(join(identity, A))).rejects.toMatchObject({ code: 105 });
+      for (const named of [{}, { serverID: "server" }]) {
+        await expect(one.join(join(identity, { ...A, ...named }))).rejects.toMatchObject({
+          code: 105,
+          what: expect.stringContaining("refused"),
+        });
+      }
       await hub.program.line(told, 5000);
     }
     expect(await leases()).toEqual([]);
     expect((await one.join(join("pod-a@n1", A))).virtualIPs).toHaveLength(2);
     expect(hub.program.lines.join("\n")).not.toContain("the key of pod");
+
+    // Were the hub's own identity an owner as well, charon would take pod a's key for pod b: it is the pod then that
+    // refuses the hub, and a pod that means ill would not.
+    await one.leave();
+    await using vici = await connect({ path: hubNode.path(`${HUB_DIRECTORY}/vici`), timeout: 5000 });
+    const [id] = (await vici.getShared()).filter((name) => name.startsWith("pod-a"));
+    await vici.loadShared({ id: id ?? "", type: "IKE", data: A.psk, owners: ["pod-a@n1", "server"] });
+    const opened = one.join(join("pod-b@n2", { ...A, serverID: "server" }));
+    await expect(opened, "with the hub as an owner").rejects.toMatchObject({
+      what: expect.stringContaining("did not prove"),
+    });
   });
 
   test("shuts an identity out that is taken out of the configuration, and disturbs no other", async () => {
@@ -475,6 +490,19 @@ describe("a hub that did not end as it should", () => {
     expect((await podvpn("hub", "clear")).stdout).toBe("/run/podvpn/hub is cleared\n");
     expect(diffSnapshots(before, await everything())).toEqual([]);
     expect((await podvpn("hub", "clear")).stdout).toBe("there is nothing in /run/podvpn/hub\n");
+  });
+
+  test("killed in a network namespace that is gone: starts as if there had been none", async () => {
+    await Hub.configure(hubNode, CONFIG, KEYS);
+    await using first = await Hub.start(hubNode);
+    await first.kill("KILL");
+    await hubNode.exec(["kill", "-KILL", await hubCharonPid(hubNode)]);
+    const record = JSON.parse(await hubNode.readFile(`${HUB_DIRECTORY}/hub.json`));
+    const foreign = { ...record, netns: "net:[1]", sysctls: [{ key: "net/ipv4/ip_forward", before: "0", after: "1" }] };
+    await hubNode.writeFile(`${HUB_DIRECTORY}/hub.json`, JSON.stringify(foreign));
+    await using second = await Hub.start(hubNode);
+    await second.kill("TERM");
+    expect(await sysctl("ipv4/ip_forward")).toBe("1");
   });
 
   test("its charon does not answer any more: the next start replaces it", async () => {

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import type { Node } from "../../src/testbed/node.ts";
 import type { Pod } from "../../src/testbed/pod.ts";
 import { diffSnapshots, type Snapshot } from "../../src/testbed/snapshot.ts";
-import { addedPod, BUILT, Cluster, conf, DIST } from "./support/cluster.ts";
+import { StockHub } from "../../src/testbed/stock-hub.ts";
+import { addedPod, BUILT, Cluster, conf, DIST, PSK } from "./support/cluster.ts";
 import { eventually } from "./support/eventually.ts";
 import { failedAdd, failure } from "./support/failed-add.ts";
 import { mountedOver } from "./support/mounted.ts";
@@ -105,6 +106,7 @@ describe("a full disk at the state directory", () => {
     expect(error.code).toBe(code);
     expect(error.msg).toContain(lacking);
     expect(error.msg).toContain("; free space on ");
+    expect((await cluster.onlineLeases()).join()).not.toContain("'n1-failing.");
   });
 
   test("does not keep DEL from removing everything", async () => {
@@ -124,7 +126,7 @@ describe("DEL", () => {
     before = await node.snapshot();
   });
 
-  /** That the node is as it was and the hub has its address back, once the kernel has taken down the namespace. */
+  /** That the node is as it was, once the kernel has taken down the namespace. */
   async function nothingLeft(pod: Pod): Promise<void> {
     await pod.remove();
     let left: string[] = [];
@@ -133,7 +135,11 @@ describe("DEL", () => {
       return !left.some((line) => line.startsWith("+ links:"));
     });
     expect(left).toEqual([]);
-    expect((await cluster.onlineLeases()).filter((lease) => lease.includes(`'${pod.containerID}.`))).toEqual([]);
+  }
+
+  /** Leases of a pod that the hub takes for online. */
+  async function leasesOf(pod: Pod): Promise<string[]> {
+    return (await cluster.onlineLeases()).filter((lease) => lease.includes(`'${pod.containerID}.`));
   }
 
   test("twice, and for a container that never was, succeeds", async () => {
@@ -147,7 +153,7 @@ describe("DEL", () => {
   });
 
   /** What can have happened to a pod before its DEL. */
-  const ACCIDENTS: readonly { name: string; happens: (pod: Pod) => Promise<unknown> }[] = [
+  const ACCIDENTS: readonly { name: string; happens: (pod: Pod) => Promise<unknown>; cutOff?: true }[] = [
     { name: "its state was cleared away", happens: (pod) => node.exec(["rm", "-rf", stateOf(pod)]) },
     { name: "all state was cleared away", happens: () => node.exec(["rm", "-rf", "/run/podvpn"]) },
     { name: "its record was damaged", happens: (pod) => node.writeFile(`${stateOf(pod)}/attachment.json`, "{damaged") },
@@ -160,18 +166,19 @@ describe("DEL", () => {
         await node.exec(["umount", pod.netnsPath]);
       },
     },
-    { name: "its link was removed", happens: (pod) => pod.exec(["ip", "link", "delete", "eth0"]) },
+    { name: "its link was removed", happens: (pod) => pod.exec(["ip", "link", "delete", "eth0"]), cutOff: true },
     { name: "its guard was removed", happens: (pod) => pod.exec(["nft", "flush", "ruleset"]) },
     { name: "its masquerading was removed", happens: () => node.exec(["nft", "flush", "ruleset"]) },
   ];
 
-  test.each(ACCIDENTS)("removes everything of a pod when $name", async ({ happens }) => {
-    await node.exec(["mkdir", "-p", "-m", "700", "/run/podvpn/pods"]);
-    await using added = await addedPod(node, "unlucky");
+  test.each(ACCIDENTS)("removes everything of a pod when $name", async ({ name, happens, cutOff = false }) => {
+    await using added = await addedPod(node, name.replaceAll(/\W/g, "-"));
     await happens(added.pod);
     await added.pod.del(conf(), BUILT);
     await node.exec(["mkdir", "-p", "-m", "700", "/run/podvpn/pods"]);
     await nothingLeft(added.pod);
+    // A hub that cannot be reached learns of it by its own dead peer detection.
+    expect(await leasesOf(added.pod)).toHaveLength(cutOff ? 1 : 0);
   });
 
   test("without CNI_NETNS removes everything", async () => {
@@ -198,10 +205,19 @@ describe("DEL", () => {
     await added.pod.del(conf(), BUILT);
     expect(performance.now() - start).toBeLessThan(5000);
     expect((await added.pod.exec(["ip", "rule"])).stdout).not.toContain("lookup 220");
-    await added.pod.remove();
-    // The hub did not hear of it.
-    await cluster.hub.swanctl("--terminate", "--ike", "pods", "--force", "--timeout", "1");
-    await eventually("the peer is back", 10_000, () => peer.pod.ping("10.173.255.254"));
+    await nothingLeft(added.pod);
+  });
+
+  test("of a pod whose hub is dead is done within 5 seconds", async () => {
+    const address = "10.9.0.252";
+    const hubNode = await cluster.testbed.node("dying", { addresses: [`${address}/24`] });
+    const hub = await StockHub.start(hubNode, { psk: PSK });
+    before = await node.snapshot();
+    await using added = await addedPod(node, "orphan", conf({ vpn: { serverIP: address } }));
+    await hub.down("SIGKILL");
+    const start = performance.now();
+    await added.pod.del(conf({ vpn: { serverIP: address } }), BUILT);
+    expect(performance.now() - start).toBeLessThan(5000);
     await nothingLeft(added.pod);
   });
 

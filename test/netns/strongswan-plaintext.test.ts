@@ -41,10 +41,14 @@ beforeAll(async () => {
 afterAll(() => cluster?.[Symbol.asyncDispose]());
 
 /** A pod with programs that send from before `scenario` until after the end of its namespace; nothing may be seen. */
-async function talking(name: string, scenario: (pod: Pod, talkers: Talkers, wires: Wires) => Promise<void>) {
+async function talking(
+  name: string,
+  scenario: (pod: Pod, talkers: Talkers, wires: Wires) => Promise<void>,
+  targets: readonly string[] = peers,
+): Promise<void> {
   await using pod = await node.addPod(name);
   await using wires = await Wires.tap(cluster, node, "cni0");
-  await using talkers = await Talkers.start(pod, peers);
+  await using talkers = await Talkers.start(pod, targets);
   try {
     await scenario(pod, talkers, wires);
   } finally {
@@ -85,5 +89,100 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
       await wires.underlay.sync();
       expect(await wires.underlay.count(ENCRYPTED)).toBeGreaterThan(400);
     });
+  });
+
+  test.each(["SIGKILL", "SIGTERM"] as const)("when charon is ended by %s", async (signal) => {
+    await talking(`charon-${signal.toLowerCase()}`, async (pod, talkers) => {
+      await pod.add(DUAL, BUILT);
+      await talkers.areAnswered();
+      await signalCharon(pod, signal);
+      await talkers.areSilent();
+    });
+  });
+
+  test("when the node's cable is pulled, and when it is back", async () => {
+    await talking("cable", async (pod, talkers) => {
+      await pod.add(DUAL, BUILT);
+      await talkers.areAnswered();
+      await node.setUnderlay(false);
+      try {
+        await talkers.areSilent();
+      } finally {
+        await node.setUnderlay(true);
+      }
+      await talkers.areAnswered();
+    });
+  });
+
+  test.each([
+    { name: "a hub that refuses", vpn: { PSK: "not the PSK of the hub" }, code: 105 },
+    { name: "a hub that is silent", vpn: { serverIP: "10.9.0.99", timeout: "2s" }, code: 104 },
+  ])("during an ADD that fails with $name, and in its namespace after that", async ({ vpn, code }) => {
+    await talking("refused", async (pod, talkers) => {
+      const refused = { ...DUAL, vpn: { ...DUAL.vpn, ...vpn } };
+      await expect(pod.add(refused, BUILT)).rejects.toMatchObject({ code });
+      await talkers.areSilent();
+    });
+  });
+
+  test("after DEL, when the namespace stays and gets another link with a default route", async () => {
+    await talking("kept", async (pod, talkers) => {
+      await pod.add(DUAL, BUILT);
+      await talkers.areAnswered();
+      await pod.del(DUAL, BUILT);
+      // Over the captured bridge, and by the name to which programs are bound.
+      const bridgeOnly = { ...BRIDGE_ONLY, bridge: "cni0", ipam: DUAL.ipam };
+      await pod.add(bridgeOnly, BUILT);
+      await talkers.areSilent();
+      await pod.del(bridgeOnly, BUILT);
+    });
+  });
+});
+
+describe("nothing for a virtual IP of another node leaves in plain", () => {
+  test("from the node itself, nor from a pod of another network on it", async () => {
+    await using _pod = await addedPod(node, "resident", DUAL);
+    await using open = await node.addPod("open");
+    await open.add(BRIDGE_ONLY, BUILT);
+    await using capture = await cluster.testbed.capture(PLAIN);
+    await using ofNode = await Talkers.unbound(node, peers);
+    await using ofPod = await Talkers.start(open, peers);
+    await ofNode.areSilent();
+    await ofPod.areSilent();
+    await capture.sync();
+    expect(await capture.packets()).toEqual([]);
+    for (const sender of ofNode.senders) {
+      const { tried, sent, refused } = await sender.counts();
+      expect(tried).toBeGreaterThan(50);
+      expect(sent).toBe(0);
+      expect(refused.EHOSTUNREACH ?? refused.ENETUNREACH).toBeGreaterThan(50);
+    }
+    await open.del(BRIDGE_ONLY, BUILT);
+  });
+});
+
+describe("nothing of a pod that never stops sending leaves in plain when the hub", () => {
+  /** The stock hub's own addresses: unlike those of pods, the same after a restart of the hub. */
+  const HUB = ["10.173.255.254", "fd00:173::ffff"];
+
+  beforeAll(async () => {
+    await echo(cluster.hubNode);
+  });
+
+  test.each(["SIGKILL", "SIGTERM"] as const)("is ended by %s, and when it is back", async (signal) => {
+    await talking(
+      `hub-${signal.toLowerCase()}`,
+      async (pod, talkers, wires) => {
+        await pod.add(DUAL, BUILT);
+        await talkers.areAnswered();
+        await cluster.hub.down(signal);
+        await talkers.areSilent();
+        await cluster.hub.up();
+        await talkers.areAnswered();
+        await wires.underlay.sync();
+        expect(await wires.underlay.count(ENCRYPTED)).toBeGreaterThan(150);
+      },
+      HUB,
+    );
   });
 });

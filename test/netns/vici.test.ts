@@ -5,8 +5,12 @@ import { connect, readIkeSas, type Section, type Vici, ViciCommandError } from "
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { BareCharon } from "./support/bare-charon.ts";
 
-/** Refused by nobody and answered by nobody: charon does not heed ICMP. */
-const SILENT = "127.0.0.9";
+/** A peer that is not there, on a link that nobody else is on. */
+const SILENT = "192.0.2.9";
+const SILENT_LINK = `ip link add veth0 type veth peer name veth1
+  ip link set veth1 up
+  ip link set veth0 up
+  ip addr add 192.0.2.1/24 dev veth0`;
 
 const PROPOSALS = { proposals: ["aes128gcm16-prfsha256-x25519"] };
 const CHILD = { esp_proposals: ["aes128gcm16-x25519"] };
@@ -37,7 +41,7 @@ describe("a charon of its own", () => {
   let vici: Vici;
 
   beforeAll(async () => {
-    charon = await BareCharon.start();
+    charon = await BareCharon.start(SILENT_LINK);
     vici = await charon.connect();
   });
   afterAll(async () => {
@@ -52,7 +56,11 @@ describe("a charon of its own", () => {
       sysname: "Linux",
     });
     const stats = await vici.stats();
-    expect(stats.workers).toMatchObject({ total: 16, active: { critical: 4 } });
+    expect(stats.workers).toMatchObject({
+      total: 16,
+      idle: expect.any(Number),
+      active: { medium: expect.any(Number) },
+    });
     expect(stats.ikesas).toEqual({ total: 0, halfOpen: 0 });
     expect(stats.plugins).toContain("vici");
     await vici.reloadSettings();
@@ -86,7 +94,7 @@ describe("a charon of its own", () => {
     );
     expect(await refused(vici.unloadConn("absent"))).toContain("'absent' not found");
     expect(await refused(vici.loadShared({ id: "a", type: "bogus", data: "b" }))).toContain("invalid shared key type");
-    expect(await refused(vici.loadPool("a", { addrs: "10.0.0.0/33" }))).toContain("invalid addrs value");
+    expect(await refused(vici.loadPool("a", { addrs: "bogus" }))).toContain("invalid addrs value");
     expect(await refused(vici.loadKey({ type: "any", data: "no key" }))).not.toBe("undefined");
     expect(await refused(vici.loadCert({ type: "X509", data: "no certificate" }))).not.toBe("undefined");
     expect(await refused(vici.uninstall({ child: "net", ike: "absent" }))).toContain("'net' not found");
@@ -122,7 +130,7 @@ describe("a charon of its own", () => {
 
   test("installs a trap, lists it, and takes it away", async () => {
     const name = "trapped";
-    await vici.loadConn(name, { ...connection("127.0.0.8"), vips: [], local_addrs: ["127.0.0.1"] });
+    await vici.loadConn(name, { ...connection("192.0.2.8"), vips: [], local_addrs: ["192.0.2.1"] });
     await vici.install({ child: "net", ike: name });
     expect(await collect(vici.listPolicies({ trap: true }))).toMatchObject([
       { ike: name, child: "net", mode: "TUNNEL", remoteTs: ["10.173.0.0/16"] },
@@ -190,13 +198,13 @@ describe("a charon of its own", () => {
       { timeout: 20_000 },
     );
     expect(stderr).toBe("");
-    expect(stdout).toMatch(/^charon-systemd [56]\.[^]*\nconnection shown to 127\.0\.0\.9: net\nno SAs\n$/);
+    expect(stdout).toMatch(/^charon-systemd [56]\..*\nconnection shown to 192\.0\.2\.9: net\nno SAs\n$/);
     await vici.unloadConn("shown");
   });
 });
 
 test("a charon that is killed fails all that waits for it, and the next connect is refused", async () => {
-  await using charon = await BareCharon.start();
+  await using charon = await BareCharon.start(SILENT_LINK);
   await using vici = await charon.connect();
   await vici.loadConn("pod", connection(SILENT));
   const subscription = await vici.subscribe(["ike-updown"]);
@@ -204,7 +212,7 @@ test("a charon that is killed fails all that waits for it, and the next connect 
   const waiting = new Promise<void>((resolve) => {
     isWaiting = resolve;
   });
-  const calls = [
+  const calls: Promise<string>[] = [
     vici.initiate({ ike: "pod", child: "net", timeout: 60_000, onLog: isWaiting }),
     vici.version(),
     collect(vici.listSas()),
@@ -218,14 +226,11 @@ test("a charon that is killed fails all that waits for it, and the next connect 
 });
 
 test("a tunnel comes up, is listed on both sides, is rekeyed, tells its events, and goes", async () => {
-  await using hub = await BareCharon.start(
-    "ip addr add 10.173.255.254/32 dev lo; ip link add up0 type dummy 2>/dev/null || :",
-  );
+  await using hub = await BareCharon.start("ip addr add 10.173.255.254/32 dev lo"); // libipsec needs one in local_ts
   await using pod = await BareCharon.start();
-  await hub.run(
-    `ip link add up type veth peer name up netns ${pod.pid}; ip addr add 10.9.0.1/24 dev up; ip link set up up`,
-  );
-  await pod.run("ip addr add 10.9.0.2/24 dev up; ip link set up up");
+  await hub.run(`ip link add name veth0 type veth peer name veth0 netns ${pod.pid}`);
+  await hub.run("ip addr add 10.9.0.1/24 dev veth0; ip link set veth0 up");
+  await pod.run("ip addr add 10.9.0.2/24 dev veth0; ip link set veth0 up");
   await using hubVici = await hub.connect();
   await using podVici = await pod.connect();
   for (const vici of [hubVici, podVici]) await vici.loadShared({ id: "psk", type: "IKE", data: "a secret of two" });

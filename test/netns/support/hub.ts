@@ -11,7 +11,7 @@ import type { Node } from "../../../src/testbed/node.ts";
 import type { Program } from "../../../src/testbed/program.ts";
 import { DIST } from "./cluster.ts";
 
-export const PODVPN = process.env.PV ?? `${DIST}/podvpn`;
+export const PODVPN = `${DIST}/podvpn`;
 export const HUB_DIRECTORY = "/run/podvpn/hub";
 const CONFIG = "/etc/podvpn/hub.yaml";
 const PID_FILE = "/etc/podvpn/test-hub.pid";

@@ -20,18 +20,24 @@ done`;
 /** Datagrams a second of each sender. */
 const RATE = 200;
 
-/** Programs of a place that send to virtual IPs, with and without being bound to eth0, and never stop. */
+/** Programs of a pod or node that send to virtual IPs, and never stop. */
 export class Talkers implements AsyncDisposable {
   private constructor(
     readonly senders: readonly Sender[],
     private readonly bound: readonly Program[],
   ) {}
 
-  static async start(place: Place, addresses: readonly string[]): Promise<Talkers> {
-    const senders = await Promise.all(addresses.map((address) => Sender.start(place, address, RATE)));
+  /** Of a pod: for each address one that sends as usual, and one whose socket is bound to eth0. */
+  static async start(pod: Place, addresses: readonly string[]): Promise<Talkers> {
+    const { senders } = await Talkers.unbound(pod, addresses);
     const pattern = Buffer.from(BOUND_PAYLOAD).toString("hex");
-    const bound = addresses.map((address) => place.spawn(["bash", "-c", BOUND_SENDER, "talker", pattern, address]));
+    const bound = addresses.map((address) => pod.spawn(["bash", "-c", BOUND_SENDER, "talker", pattern, address]));
     return new Talkers(senders, bound);
+  }
+
+  /** One for each address, that sends as usual. */
+  static async unbound(place: Place, addresses: readonly string[]): Promise<Talkers> {
+    return new Talkers(await Promise.all(addresses.map((address) => Sender.start(place, address, RATE))), []);
   }
 
   /** Waits until each sender has been answered `more` times from now on: the tunnel carries all of them. */

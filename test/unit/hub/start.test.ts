@@ -45,6 +45,7 @@ describe("forwarding", () => {
 
 describe("a hub that finds another's record", () => {
   const record: HubRecord = {
+    netns: "net:[4026531840]",
     subnets: [prefix("10.173.0.0/16")],
     dataPlane: "userspace",
     addresses: [address("10.173.255.254")],

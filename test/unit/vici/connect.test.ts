@@ -55,8 +55,12 @@ test("a socket that a dead charon left behind is ECONNREFUSED", async () => {
   await expect(connect({ path })).rejects.toMatchObject({ name: "ViciError", code: "ECONNREFUSED" });
 });
 
-test("a path that is longer than a socket's may be is refused", async () => {
-  await expect(connect({ path: `/${"x".repeat(120)}` })).rejects.toMatchObject({ name: "ViciError" });
+test.each([
+  ["longer than a socket's may be", `/${"x".repeat(120)}`],
+  ["with a NUL", "/run/a\0b"],
+  ["of nothing", ""],
+])("a path %s is refused", async (_, refused) => {
+  await expect(connect({ path: refused })).rejects.toMatchObject({ name: "ViciError" });
 });
 
 test("a signal that is aborted already connects nothing", async () => {
