@@ -1,9 +1,9 @@
 import { Code, Fault } from "../fault.ts";
+import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 import { espRefusal } from "../netlink/esp.ts";
 import { openXfrm } from "../netlink/open.ts";
 import { deviceRefusal } from "../os/file.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
-import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 
 /**
  * The data plane to use: the kernel's ESP where a real attempt succeeds, else charon's own over a TUN device.

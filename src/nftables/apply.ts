@@ -45,11 +45,7 @@ export async function listTables(netns?: Netns): Promise<string[]> {
 }
 
 /** Runs a script as one transaction; undefined when it was carried out, else what nft said. */
-async function nft(
-  script: string,
-  netns: Netns | undefined,
-  lockFd: number | undefined,
-): Promise<string | undefined> {
+async function nft(script: string, netns: Netns | undefined, lockFd: number | undefined): Promise<string | undefined> {
   const { code, stderr } = await runNft(["-f", "-"], script, netns, lockFd);
   return code === 0 ? undefined : stderr.toString();
 }

@@ -34,7 +34,8 @@ export interface Daemon {
  * pid. SIGXFSZ is ignored (survives exec): at its bound a log just stops. Small stacks: with transparent huge pages
  * some daemons would else take 2 MB for each of their threads (docs/facts/kernel-esp.md).
  */
-const SCRIPT = 'umask 077; trap "" XFSZ; ulimit -s 512; ulimit -f "$2"; echo $$ >"$1" || exit 73; shift 2; exec "$@" 3>&-';
+const SCRIPT =
+  'umask 077; trap "" XFSZ; ulimit -s 512; ulimit -f "$2"; echo $$ >"$1" || exit 73; shift 2; exec "$@" 3>&-';
 
 /** Starts a daemon, detached, with nothing of ours but /dev/null open. @throws Fault 101 when it cannot be started. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {

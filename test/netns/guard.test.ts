@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { applyGuard, missingOfGuard, removeGuard } from "../../src/guard/apply.ts";
 import { type Guard, type GuardRequest, planGuard } from "../../src/guard/plan.ts";
-import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
 import { openNetns } from "../../src/os/namespace.ts";
 import type { Node } from "../../src/testbed/node.ts";

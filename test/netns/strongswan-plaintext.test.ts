@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Capture } from "../../src/testbed/capture.ts";
 import type { Node } from "../../src/testbed/node.ts";
 import type { Pod } from "../../src/testbed/pod.ts";
 import { echo, PLAIN_PAYLOAD } from "../../src/testbed/traffic.ts";
 import { addedPod, BUILT, Cluster, conf, ENCRYPTED, PLAIN, VIRTUAL_SUBNET, VIRTUAL_SUBNET_6, virtualIP } from "./support/cluster.ts";
-import { BOUND_PAYLOAD, signalCharon, Talkers, Wires } from "./support/wire.ts";
+import { eventually } from "./support/eventually.ts";
+import { BOUND_PAYLOAD, Receiver, signalCharon, spoof, Talkers, Wires } from "./support/wire.ts";
 
 /** Both families, inside and outside; a hub that went away is noticed after a second. */
 const DUAL = conf({
@@ -26,13 +28,14 @@ const EMPTY_PORT = "ip link add port0 type veth peer name port1; ip link set por
 
 let cluster: Cluster;
 let node: Node;
-/** Virtual IPs of a pod on the other node, which answers. */
+/** A pod on the other node, which answers at its virtual IPs. */
+let peer: Awaited<ReturnType<typeof addedPod>>;
 let peers: string[];
 
 beforeAll(async () => {
   cluster = await Cluster.create(3);
   node = cluster.node(1);
-  const peer = await addedPod(cluster.node(2), "peer", DUAL);
+  peer = await addedPod(cluster.node(2), "peer", DUAL);
   await echo(peer.pod);
   peers = [virtualIP(peer.result, 4), virtualIP(peer.result, 6)];
   await using _first = await addedPod(node, "first", DUAL); // makes the bridge, to be captured on
@@ -184,5 +187,64 @@ describe("nothing of a pod that never stops sending leaves in plain when the hub
       },
       HUB,
     );
+  });
+});
+
+describe("a plain packet with a virtual source address", () => {
+  /** Asked for, so that the attack can begin before ADD. */
+  const LINK = { 4: "172.17.1.77", 6: "fd00:172:17:1::77" } as const;
+  const TARGET = { ...DUAL, args: { cni: { ips: Object.values(LINK) } } };
+  const SPOOFED = { 4: "10.173.77.7", 6: "fd00:173::777" } as const;
+
+  test("is never accepted: not from the underlay, not from the same bridge, with and without a charon", async () => {
+    const outside = cluster.node(3);
+    await using inside = await node.addPod("inside");
+    const bridgeOnly = { ...BRIDGE_ONLY, bridge: "cni0", ipam: DUAL.ipam };
+    await inside.add(bridgeOnly, BUILT);
+    await using pod = await node.addPod("target");
+    await using receiver = await Receiver.start(pod);
+    for (const family of [4, 6] as const) {
+      await spoof(inside, SPOOFED[family], LINK[family]);
+      await spoof(outside, SPOOFED[family], LINK[family], node.address(family));
+    }
+    await using attack = await Talkers.unbound(outside, Object.values(LINK));
+    await using insideAttack = await Talkers.unbound(inside, Object.values(LINK));
+
+    const result = await pod.add(TARGET, BUILT);
+    const targets = [...Object.values(LINK), virtualIP(result, 4), virtualIP(result, 6)];
+    for (const family of [4, 6] as const) {
+      await spoof(outside, SPOOFED[family], virtualIP(result, family), node.address(family));
+    }
+    await using virtualAttack = await Talkers.unbound(outside, [virtualIP(result, 4), virtualIP(result, 6)]);
+    const attacks = [attack, insideAttack, virtualAttack];
+    const arrive = async () => {
+      await using capture = await Capture.start(pod, "eth0");
+      for (const talkers of attacks) await talkers.areSilent();
+      await capture.sync();
+      for (const target of targets) {
+        const spoofed = `udp and (src host ${SPOOFED[4]} or src host ${SPOOFED[6]}) and dst host ${target}`;
+        expect(await capture.count(spoofed)).toBeGreaterThan(20);
+      }
+    };
+    await arrive();
+    expect(receiver.bytes).toBe(0);
+
+    // The same addresses by the tunnel are genuine.
+    await using genuine = await Talkers.unbound(peer.pod, [virtualIP(result, 4), virtualIP(result, 6)]);
+    await eventually("what comes by the tunnel is accepted", 5000, () => receiver.bytes > 0);
+    await genuine[Symbol.asyncDispose]();
+
+    await signalCharon(pod, "SIGKILL");
+    const before = receiver.bytes;
+    await arrive();
+    expect(receiver.bytes).toBe(before);
+
+    // Not the way there, but the source address is what was refused.
+    for (const family of [4, 6] as const) {
+      await outside.exec(["ip", "route", "replace", LINK[family], "via", node.address(family), "dev", "eth0"]);
+    }
+    await eventually("an honest source is accepted", 5000, () => receiver.bytes > before);
+    await pod.del(TARGET, BUILT);
+    await inside.del(bridgeOnly, BUILT);
   });
 });

@@ -4,7 +4,7 @@ import type { Node } from "../../../src/testbed/node.ts";
 import type { Place } from "../../../src/testbed/place.ts";
 import type { Pod } from "../../../src/testbed/pod.ts";
 import type { Program } from "../../../src/testbed/program.ts";
-import { PLAIN_PAYLOAD, Sender } from "../../../src/testbed/traffic.ts";
+import { ECHO_PORT, PLAIN_PAYLOAD, Sender } from "../../../src/testbed/traffic.ts";
 import { type Cluster, PLAIN } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
 
@@ -90,6 +90,37 @@ export class Wires implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.resources.disposeAsync();
   }
+}
+
+/** Takes what {@link Sender}s send and answers nothing. */
+export class Receiver implements AsyncDisposable {
+  /** Bytes of payload so far. */
+  bytes = 0;
+  #program: Program | undefined;
+
+  /** Returns when it listens, at all addresses of both families. */
+  static async start(place: Place): Promise<Receiver> {
+    const receiver = new Receiver();
+    const take = (chunk: Buffer) => {
+      receiver.bytes += chunk.length;
+    };
+    receiver.#program = place.spawn(["socat", "-u", `UDP6-RECV:${ECHO_PORT},ipv6only=0`, "STDOUT"], { onStdout: take });
+    await eventually("socat listens", 5000, async () => {
+      return (await place.exec(["ss", "-Huln", "sport", "=", `:${ECHO_PORT}`])).stdout !== "";
+    });
+    return receiver;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program?.stop();
+  }
+}
+
+/** Makes `place` send with `source` what it sends to `target`, which it reaches by `via` (or on its link `eth0`). */
+export async function spoof(place: Place, source: string, target: string, via?: string): Promise<void> {
+  const way = via === undefined ? [] : ["via", via];
+  await place.exec(["ip", "address", "replace", source, "dev", "lo"]);
+  await place.exec(["ip", "route", "replace", target, ...way, "dev", "eth0", "src", source]);
 }
 
 /** Ends the charon of a pod's attachment, and waits for its end. */
