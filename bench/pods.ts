@@ -3,8 +3,10 @@ import { mkdirSync } from "node:fs";
 import { HUB_ADDRESS, PSK, VIRTUAL_SUBNET } from "../test/netns/support/cluster.ts";
 import type { Command } from "./command.ts";
 
-/** Where the delegates are. */
-export const REFERENCE_PLUGINS = "/usr/lib/cni";
+/** The reference bridge plugin, to which `strongswan` delegates. */
+export const BRIDGE = "/usr/lib/cni/bridge";
+
+const NETNS_DIRECTORY = "/run/netns/";
 
 let count = 0;
 
@@ -16,22 +18,27 @@ export function makePods(number: number): string[] {
     const name = `bench${count}`;
     execFileSync("ip", ["netns", "add", name]);
     execFileSync("ip", ["-n", name, "link", "set", "lo", "up"]);
-    return `/run/netns/${name}`;
+    return `${NETNS_DIRECTORY}${name}`;
   });
 }
 
-/** The seed's configuration for `strongswan`; the same without its own keys is what `bridge` gets. */
-export function configuration(type: "strongswan" | "bridge", ipMasq: boolean): string {
+/** Removes the namespaces, as a runtime does after DEL. */
+export function removePods(pods: readonly string[]): void {
+  for (const pod of pods) execFileSync("ip", ["netns", "del", containerID(pod)]);
+}
+
+/** The seed's configuration. For `bridge` it has the same keys but `vpn`, and a bridge and a subnet of its own. */
+export function configuration(type: "strongswan" | "bridge", options: { readonly ipMasq: boolean }): string {
   const vpn = { serverIP: HUB_ADDRESS, virtualSubnet: VIRTUAL_SUBNET, hostSubnet: "10.9.0.0/24", PSK };
   return JSON.stringify({
     cniVersion: "1.0.0",
     name: `bench-${type}`,
     type,
     ...(type === "strongswan" ? { vpn } : {}),
-    bridge: `${type}0`.slice(0, 15),
+    bridge: type === "strongswan" ? "cni0" : "cni1",
     isDefaultGateway: true,
     forceAddress: false,
-    ipMasq,
+    ipMasq: options.ipMasq,
     hairpinMode: true,
     ipam: { type: "host-local", subnet: type === "strongswan" ? "172.17.1.0/24" : "172.17.2.0/24" },
   });
@@ -39,16 +46,19 @@ export function configuration(type: "strongswan" | "bridge", ipMasq: boolean): s
 
 /** A CNI operation on the pod with this namespace, as a runtime calls it. */
 export function cni(verb: "ADD" | "DEL", file: string, config: string, netns: string): Command {
-  const directory = file.slice(0, file.lastIndexOf("/"));
   return {
     file,
     input: config,
     env: {
       CNI_COMMAND: verb,
-      CNI_CONTAINERID: netns.slice(netns.lastIndexOf("/") + 1),
+      CNI_CONTAINERID: containerID(netns),
       CNI_NETNS: netns,
       CNI_IFNAME: "eth0",
-      CNI_PATH: `${directory}:${REFERENCE_PLUGINS}`,
+      CNI_PATH: BRIDGE.slice(0, BRIDGE.lastIndexOf("/")),
     },
   };
+}
+
+function containerID(netns: string): string {
+  return netns.slice(NETNS_DIRECTORY.length);
 }

@@ -29,7 +29,8 @@ export function pairedSum(some: readonly number[], others: readonly number[]): n
 }
 
 function paired(some: readonly number[], others: readonly number[], combine: (a: number, b: number) => number) {
-  if (some.length !== others.length) throw new RangeError(`${some.length} rounds of one, ${others.length} of the other`);
+  if (some.length !== others.length)
+    throw new RangeError(`${some.length} rounds of one, ${others.length} of the other`);
   return some.map((value, round) => combine(value, others[round] ?? Number.NaN));
 }
 

@@ -1,34 +1,47 @@
-// npm run bench: see scripts/bench.mjs.
+// node bench/strongswan.bench.ts [--rounds N] [--against DIRECTORY]...
+// Without --against it writes docs/BENCHMARKS.md. With it, other builds are measured in the same rounds, and the
+// comparison is only printed: for whoever wants to know what a change is worth.
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { Cluster, DIST } from "../test/netns/support/cluster.ts";
+import { PLUGIN } from "./crowd.ts";
+import { writeDocument } from "./document.ts";
 import type { Measurements, Plan } from "./measure.ts";
-import { summary } from "./statistics.ts";
+import { ratioTable, stepTable, timeTable } from "./report.ts";
 
-const [rounds = "20", dist = DIST, ...against] = process.argv.slice(2);
-await using cluster = await Cluster.create(1);
-const node = cluster.node(1);
+/** Milliseconds: the whole bench takes less than half of it on two cores. */
+const BOUND = 480_000;
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "30" },
+    against: { type: "string", multiple: true, default: [] },
+  },
+});
+
 const plan: Plan = {
-  rounds: Number(rounds),
+  rounds: Number(values.rounds),
+  comparison: values.against.length > 0,
   output: "/run/measurements.json",
   node: process.execPath,
-  builds: { strongswan: dist, ...Object.fromEntries(against.map((d) => [d, d])) },
+  builds: { [PLUGIN]: DIST, ...Object.fromEntries(values.against.map((directory) => [directory, directory])) },
 };
-const program = fileURLToPath(new URL("measure.ts", import.meta.url));
-const argv = [process.execPath, ...process.execArgv, program, JSON.stringify(plan)] as const;
-await node.exec(argv, { timeout: 300_000 });
-const measurements: Measurements = JSON.parse(await node.readFile(plan.output));
-for (const [name, values] of Object.entries(measurements.series)) {
-  const { min, median, max } = summary(values);
-  console.log(`${min.toFixed(1).padStart(7)} ${median.toFixed(1).padStart(7)} ${max.toFixed(1).padStart(7)}  ${name}`);
+const measurements = await measure(plan);
+if (plan.comparison) {
+  console.log(timeTable(measurements.rounds));
+  console.log(ratioTable(measurements.rounds));
+  console.log(stepTable(measurements.steps.ADD));
+} else {
+  const file = fileURLToPath(new URL("../docs/BENCHMARKS.md", import.meta.url));
+  await writeDocument(file, measurements);
+  console.log(ratioTable(measurements.rounds));
+  console.log(`All figures: ${file}`);
 }
 
-for (const verb of ["ADD", "DEL"] as const) {
-  const runs = measurements.steps[verb];
-  console.log(verb);
-  let before = 0;
-  const rows = (runs[0] ?? []).map(([step]) => [step, summary(runs.flatMap((r) => r.filter(([s]) => s === step).slice(0,1).map(([, t]) => t))).median] as const);
-  for (const [step, ms] of rows.toSorted((a, b) => a[1] - b[1])) {
-    console.log(`${ms.toFixed(1).padStart(7)} +${(ms - before).toFixed(1).padStart(5)}  ${step}`);
-    before = ms;
-  }
+async function measure(plan: Plan): Promise<Measurements> {
+  await using cluster = await Cluster.create(1);
+  const node = cluster.node(1);
+  const program = fileURLToPath(new URL("measure.ts", import.meta.url));
+  await node.exec([process.execPath, ...process.execArgv, program, JSON.stringify(plan)], { timeout: BOUND });
+  return JSON.parse(await node.readFile(plan.output));
 }

@@ -53,21 +53,14 @@ async function serve(config: HubConfig, terminal: Terminal): Promise<number> {
 }
 
 async function readConfig(file: string): Promise<HubConfig> {
-  const [{ parseDocument }, { parseHubConfig }, { readSecretFile, readText }] = await Promise.all([
-    import("yaml"),
+  const [{ parseYaml }, { parseHubConfig }, { readSecretFile, readText }] = await Promise.all([
+    import("../config/yaml.ts"),
     import("../config/hub.ts"),
     import("../os/file.ts"),
   ]);
   const text = readText(file);
   if (text === undefined) throw new Fault(Code.invalidConfig, `${file} does not exist`, "correct --config");
-  // Not pretty: a pretty error quotes the line, which may hold a key by mistake.
-  const document = parseDocument(text, { prettyErrors: false });
-  const [error] = document.errors;
-  if (error !== undefined) {
-    const line = text.slice(0, error.pos[0]).split("\n").length;
-    throw new Fault(Code.decode, `${file}:${line} is not YAML (${error.code})`, "correct the syntax in that line");
-  }
-  return parseHubConfig(document.toJS(), file, { euid: process.geteuid?.() ?? 0, readSecretFile });
+  return parseHubConfig(parseYaml(text, file), file, { euid: process.geteuid?.() ?? 0, readSecretFile });
 }
 
 async function leases(args: readonly string[], terminal: Terminal): Promise<number> {

@@ -17,8 +17,8 @@ export async function chooseDataPlane(wanted: DataPlane | "auto", netns?: Netns)
   if (wanted === "auto") return requireTun(` (and the kernel has no ESP: ${refusal})`);
   throw new Fault(
     Code.missingPart,
-    `vpn.dataplane is "kernel", but the kernel refuses ESP (${refusal})`,
-    "load esp4, esp6, xfrm_user and gcm, or set vpn.dataplane to auto or userspace",
+    `dataplane is "kernel", but the kernel refuses ESP (${refusal})`,
+    "load esp4, esp6, xfrm_user and gcm, or set dataplane to auto or userspace",
   );
 }
 

@@ -1,5 +1,4 @@
-import type { Vici } from "vici";
-import { ViciError } from "vici";
+import { type Vici, ViciError } from "vici";
 import type { HubConfig } from "../config/hub.ts";
 import { findCharon, openVici, startCharon, stopCharon } from "../ipsec/charon.ts";
 import { type DataPlane, strongswanConf } from "../ipsec/strongswan-conf.ts";
@@ -65,25 +64,25 @@ export async function hubCharon(config: HubConfig, dataPlane: DataPlane, log: Jo
   const running = await adopt(config.directory, log);
   if (running !== undefined) return running;
   requireFreePorts();
-  const vici = await startCharon({ ...charonOptions(config, dataPlane), lockFd, timeout: START_TIMEOUT });
-  try {
-    requireBoundPorts();
-    if (dataPlane === "userspace") await stopRedirects();
-    return vici;
-  } catch (error) {
-    await vici[Symbol.asyncDispose]();
-    throw error;
-  }
+  await using undo = new AsyncDisposableStack();
+  const options = charonOptions(config, dataPlane);
+  const vici = undo.use(await startCharon({ ...options, lockFd, timeout: START_TIMEOUT }));
+  requireBoundPorts();
+  if (dataPlane === "userspace") await stopRedirects();
+  undo.move();
+  return vici;
 }
 
 /** One that does not answer serves nobody: it is ended. */
 async function adopt(directory: string, log: Journal): Promise<Vici | undefined> {
   using charon = findCharon(directory);
   if (charon === undefined) return undefined;
+  await using undo = new AsyncDisposableStack();
   try {
-    const vici = await openVici(directory, ADOPT_TIMEOUT);
+    const vici = undo.use(await openVici(directory, ADOPT_TIMEOUT));
     await vici.version({ timeout: ADOPT_TIMEOUT });
     log("info", `took over the charon that runs (process ${charon.pid})`);
+    undo.move();
     return vici;
   } catch (error) {
     if (!(error instanceof ViciError)) throw error;

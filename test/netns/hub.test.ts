@@ -52,14 +52,16 @@ async function leases(): Promise<Lease[]> {
   return await listLeases(vici);
 }
 
-/** All that the hub could leave behind, kernel settings included. */
+/** All that the hub could leave behind, kernel settings included; the executable's own addons stay until it is uninstalled. */
 async function everything(): Promise<Snapshot> {
   const settings = await hubNode.exec([
     "sh",
     "-c",
     "cd /proc/sys/net; grep -r . ipv4/ip_forward ipv4/conf ipv6/conf 2>/dev/null | grep -v /ipsec | grep -v stable_secret",
   ]);
-  return new Map([...(await hubNode.snapshot()), ["settings", settings.stdout.split("\n").sort()]]);
+  const snapshot = await hubNode.snapshot();
+  const files = snapshot.get("files")?.filter((path) => !path.startsWith("/var/lib/podvpn/addons")) ?? [];
+  return new Map([...snapshot, ["files", files], ["settings", settings.stdout.split("\n").sort()]]);
 }
 
 async function setSysctl(key: string, value: string): Promise<void> {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Node } from "../../src/testbed/node.ts";
 import { StockHub } from "../../src/testbed/stock-hub.ts";
-import { ECHO_PORT, echo, Sender } from "../../src/testbed/traffic.ts";
+import { echo, Sender } from "../../src/testbed/traffic.ts";
 import {
   addedPod,
   BUILT,
@@ -26,6 +26,9 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster?.[Symbol.asyncDispose]();
 });
+
+/** The hub's own address in its virtual subnet. */
+const HUB_VIRTUAL = "10.173.255.254";
 
 const dual = {
   vpn: { virtualSubnet: [VIRTUAL_SUBNET, VIRTUAL_SUBNET_6] },
@@ -70,7 +73,7 @@ describe("two interfaces of one container", () => {
     vpn: { serverIP: SECOND.address, virtualSubnet: "10.174.0.0/16" },
     ipam: { type: "host-local", subnet: "172.18.1.0/24", routes: [{ dst: `${SECOND.address}/32` }] },
   });
-  const ETH0 = { configuration: conf(), options: BUILT, reaches: "10.173.255.254" };
+  const ETH0 = { configuration: conf(), options: BUILT, reaches: HUB_VIRTUAL };
   const NET1 = { configuration: second, options: { ...BUILT, ifname: "net1" }, reaches: SECOND.own };
 
   beforeAll(async () => {
@@ -101,34 +104,44 @@ describe("two interfaces of one container", () => {
 
 describe("a pod whose hub restarts", () => {
   test.each([
-    { signal: "SIGTERM" as const, within: 20_000 },
-    { signal: "SIGKILL" as const, within: 40_000 },
-  ])(
-    "($signal) has its traffic back by itself, as the same identity, and nothing went out in plain",
-    async ({ signal, within }) => {
-      const configuration = conf({ vpn: { dpd: "1s" } });
-      await using a = await addedPod(node, "a", configuration);
-      await using b = await addedPod(cluster.node(2), "b", configuration);
-      const identities = (await cluster.onlineLeases()).map(identityOf).sort();
-      expect(identities).toHaveLength(2);
-      await using _echo = await echo(b.pod);
-      await using capture = await cluster.testbed.capture();
-      await using sender = await Sender.start(a.pod, b.ip, 50);
-      await sender.answers(10, 10_000);
+    { signal: "SIGTERM" as const, address: "10.9.0.201" }, // tells the pod
+    { signal: "SIGKILL" as const, address: "10.9.0.202" }, // does not: the pod finds out
+  ])("($signal) has its traffic back, with nothing sent in plain meanwhile", async ({ signal, address }) => {
+    // A hub of its own: a stock one that restarts hands out its addresses from the first on.
+    const hub = await StockHub.start(await cluster.testbed.node(signal, { addresses: [`${address}/24`] }), {
+      psk: PSK,
+    });
+    const configuration = conf({ cniVersion: "1.0.0", vpn: { serverIP: address, dpd: "1s" } });
+    await using pod = await addedPod(node, signal, configuration);
+    const leases = () => hub.swanctl("--list-pools", "--leases");
+    const before = await leases();
+    expect(before).toMatch(new RegExp(`${pod.ip} +online +'n1-${signal}\\.eth0@`));
+    await using _echo = await echo(hub.node);
+    await using capture = await cluster.testbed.capture();
+    await using sender = await Sender.start(pod.pod, HUB_VIRTUAL, 50);
+    await sender.answers(10, 10_000);
 
-      await cluster.hub.down(signal);
-      await eventually("traffic stops", 5000, async () => (await sender.counts()).silence > 300);
-      await cluster.hub.up();
-      await sender.answers(10, within);
+    await hub.down(signal);
+    await eventually("traffic stops", 5000, async () => (await sender.counts()).silence > 300);
+    await eventually("CHECK tells", 20_000, async () => !(await succeeds(pod.pod.check(configuration, BUILT))));
+    expect(await failure(pod.pod.check(configuration, BUILT))).toMatchObject({ code: 108 });
+    await hub.up();
+    await sender.answers(10, 30_000).catch(async (e) => {
+      console.log((await node.exec(["sh", "-c", "tail -60 /run/podvpn/pods/*/charon.log"])).stdout, await hub.swanctl("--list-sas"), await leases());
+      console.log((await pod.pod.exec(["sh", "-c", "ip a; ip rule; ip route show table all; nft list ruleset"])).stdout, await sender.counts(), await pod.pod.ping(HUB_VIRTUAL));
+      throw e;
+    });
 
-      expect((await cluster.onlineLeases()).map(identityOf).sort()).toEqual(identities);
-      await capture.sync();
-      expect(await capture.packets(PLAIN)).toEqual([]);
-    },
-  );
+    expect(await leases()).toBe(before);
+    await eventually("CHECK is content", 5000, () => succeeds(pod.pod.check(configuration, BUILT)));
+    await capture.sync();
+    expect(await capture.packets(PLAIN)).toEqual([]);
+  });
 });
 
-/** Of a line of `swanctl --list-pools --leases`. */
-function identityOf(lease: string): string {
-  return /'([^']*)'/.exec(lease)?.[1] ?? lease;
+async function succeeds(call: Promise<unknown>): Promise<boolean> {
+  return call.then(
+    () => true,
+    () => false,
+  );
 }

@@ -3,15 +3,19 @@ import { Capture } from "../../src/testbed/capture.ts";
 import type { Node } from "../../src/testbed/node.ts";
 import type { Pod } from "../../src/testbed/pod.ts";
 import { echo, PLAIN_PAYLOAD } from "../../src/testbed/traffic.ts";
-import { addedPod, BUILT, Cluster, conf, ENCRYPTED, PLAIN, VIRTUAL_SUBNET, VIRTUAL_SUBNET_6, virtualIP } from "./support/cluster.ts";
+import {
+  addedPod,
+  BUILT,
+  Cluster,
+  ENCRYPTED,
+  PLAIN,
+  VIRTUAL_SUBNET,
+  VIRTUAL_SUBNET_6,
+  virtualIP,
+} from "./support/cluster.ts";
+import { DUAL_STACK } from "./support/dual-stack.ts";
 import { eventually } from "./support/eventually.ts";
 import { BOUND_PAYLOAD, Receiver, signalCharon, spoof, Talkers, Wires } from "./support/wire.ts";
-
-/** Both families, inside and outside; a hub that went away is noticed after a second. */
-const DUAL = conf({
-  vpn: { virtualSubnet: [VIRTUAL_SUBNET, VIRTUAL_SUBNET_6], hostSubnet: ["10.9.0.0/24", "fd00:9::/64"], dpd: "1s" },
-  ipam: { type: "host-local", ranges: [[{ subnet: "172.17.1.0/24" }], [{ subnet: "fd00:172:17:1::/64" }]] },
-});
 
 /** The reference bridge plugin alone, with a way out. */
 const BRIDGE_ONLY = {
@@ -24,7 +28,8 @@ const BRIDGE_ONLY = {
 };
 
 /** A bridge without a port that is up sends nothing, also no marker of a capture. */
-const EMPTY_PORT = "ip link add port0 type veth peer name port1; ip link set port0 up master cni0; ip link set port1 up";
+const EMPTY_PORT =
+  "ip link add port0 type veth peer name port1; ip link set port0 up master cni0; ip link set port1 up";
 
 let cluster: Cluster;
 let node: Node;
@@ -35,10 +40,10 @@ let peers: string[];
 beforeAll(async () => {
   cluster = await Cluster.create(3);
   node = cluster.node(1);
-  peer = await addedPod(cluster.node(2), "peer", DUAL);
+  peer = await addedPod(cluster.node(2), "peer", DUAL_STACK);
   await echo(peer.pod);
   peers = [virtualIP(peer.result, 4), virtualIP(peer.result, 6)];
-  await using _first = await addedPod(node, "first", DUAL); // makes the bridge, to be captured on
+  await using _first = await addedPod(node, "first", DUAL_STACK); // makes the bridge, to be captured on
   await node.exec(["sh", "-ec", EMPTY_PORT]);
 });
 afterAll(() => cluster?.[Symbol.asyncDispose]());
@@ -55,7 +60,7 @@ async function talking(
   try {
     await scenario(pod, talkers, wires);
   } finally {
-    await pod.del(DUAL, BUILT);
+    await pod.del(DUAL_STACK, BUILT);
     await pod.remove();
   }
   await talkers.areSilent();
@@ -85,9 +90,9 @@ describe("control", () => {
 describe("nothing of a pod that never stops sending leaves in plain", () => {
   test("during ADD, traffic, DEL and after", async () => {
     await talking("quiet", async (pod, talkers, wires) => {
-      await pod.add(DUAL, BUILT);
+      await pod.add(DUAL_STACK, BUILT);
       await talkers.areAnswered(100);
-      await pod.del(DUAL, BUILT);
+      await pod.del(DUAL_STACK, BUILT);
       await talkers.areSilent();
       await wires.underlay.sync();
       expect(await wires.underlay.count(ENCRYPTED)).toBeGreaterThan(400);
@@ -96,7 +101,7 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
 
   test.each(["SIGKILL", "SIGTERM"] as const)("when charon is ended by %s", async (signal) => {
     await talking(`charon-${signal.toLowerCase()}`, async (pod, talkers) => {
-      await pod.add(DUAL, BUILT);
+      await pod.add(DUAL_STACK, BUILT);
       await talkers.areAnswered();
       await signalCharon(pod, signal);
       await talkers.areSilent();
@@ -105,7 +110,7 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
 
   test("when the node's cable is pulled, and when it is back", async () => {
     await talking("cable", async (pod, talkers) => {
-      await pod.add(DUAL, BUILT);
+      await pod.add(DUAL_STACK, BUILT);
       await talkers.areAnswered();
       await node.setUnderlay(false);
       try {
@@ -122,7 +127,7 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
     { name: "a hub that is silent", vpn: { serverIP: "10.9.0.99", timeout: "2s" }, code: 104 },
   ])("during an ADD that fails with $name, and in its namespace after that", async ({ vpn, code }) => {
     await talking("refused", async (pod, talkers) => {
-      const refused = { ...DUAL, vpn: { ...DUAL.vpn, ...vpn } };
+      const refused = { ...DUAL_STACK, vpn: { ...DUAL_STACK.vpn, ...vpn } };
       await expect(pod.add(refused, BUILT)).rejects.toMatchObject({ code });
       await talkers.areSilent();
     });
@@ -130,11 +135,11 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
 
   test("after DEL, when the namespace stays and gets another link with a default route", async () => {
     await talking("kept", async (pod, talkers) => {
-      await pod.add(DUAL, BUILT);
+      await pod.add(DUAL_STACK, BUILT);
       await talkers.areAnswered();
-      await pod.del(DUAL, BUILT);
+      await pod.del(DUAL_STACK, BUILT);
       // Over the captured bridge, and by the name to which programs are bound.
-      const bridgeOnly = { ...BRIDGE_ONLY, bridge: "cni0", ipam: DUAL.ipam };
+      const bridgeOnly = { ...BRIDGE_ONLY, bridge: "cni0", ipam: DUAL_STACK.ipam };
       await pod.add(bridgeOnly, BUILT);
       await talkers.areSilent();
       await pod.del(bridgeOnly, BUILT);
@@ -144,7 +149,7 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
 
 describe("nothing for a virtual IP of another node leaves in plain", () => {
   test("from the node itself, nor from a pod of another network on it", async () => {
-    await using _pod = await addedPod(node, "resident", DUAL);
+    await using _pod = await addedPod(node, "resident", DUAL_STACK);
     await using open = await node.addPod("open");
     await open.add(BRIDGE_ONLY, BUILT);
     await using capture = await cluster.testbed.capture(PLAIN);
@@ -176,7 +181,7 @@ describe("nothing of a pod that never stops sending leaves in plain when the hub
     await talking(
       `hub-${signal.toLowerCase()}`,
       async (pod, talkers, wires) => {
-        await pod.add(DUAL, BUILT);
+        await pod.add(DUAL_STACK, BUILT);
         await talkers.areAnswered();
         await cluster.hub.down(signal);
         await talkers.areSilent();
@@ -193,13 +198,13 @@ describe("nothing of a pod that never stops sending leaves in plain when the hub
 describe("a plain packet with a virtual source address", () => {
   /** Asked for, so that the attack can begin before ADD. */
   const LINK = { 4: "172.17.1.77", 6: "fd00:172:17:1::77" } as const;
-  const TARGET = { ...DUAL, args: { cni: { ips: Object.values(LINK) } } };
+  const TARGET = { ...DUAL_STACK, args: { cni: { ips: Object.values(LINK) } } };
   const SPOOFED = { 4: "10.173.77.7", 6: "fd00:173::777" } as const;
 
   test("is never accepted: not from the underlay, not from the same bridge, with and without a charon", async () => {
     const outside = cluster.node(3);
     await using inside = await node.addPod("inside");
-    const bridgeOnly = { ...BRIDGE_ONLY, bridge: "cni0", ipam: DUAL.ipam };
+    const bridgeOnly = { ...BRIDGE_ONLY, bridge: "cni0", ipam: DUAL_STACK.ipam };
     await inside.add(bridgeOnly, BUILT);
     await using pod = await node.addPod("target");
     await using receiver = await Receiver.start(pod);

@@ -1,6 +1,6 @@
 import type { Node } from "../../../src/testbed/node.ts";
-import type { AttachOptions } from "../../../src/testbed/pod.ts";
 import { ENVIRONMENT } from "../../../src/testbed/place.ts";
+import type { AttachOptions } from "../../../src/testbed/pod.ts";
 import { eventually } from "./eventually.ts";
 
 const DIRECTORY = "/opt/podvpn-test/gate";

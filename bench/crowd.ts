@@ -1,0 +1,80 @@
+import { type Command, now, timed } from "./command.ts";
+import { charonMemory, type Memory, peakMemory } from "./memory.ts";
+import { BRIDGE, cni, configuration, makePods, removePods } from "./pods.ts";
+import { SERIES, type Series, seriesOf } from "./rounds.ts";
+
+/** How many at once. */
+export const CROWD = 50;
+
+/** What one process takes, what a crowd takes, and what stays: a charon for each pod. */
+export interface MemoryReport {
+  readonly node: Memory;
+  readonly add: Memory;
+  /** Of all {@link CROWD} together. */
+  readonly nodes: Memory;
+  readonly adds: Memory;
+  /** Of the only pod's charon. */
+  readonly charon: Memory;
+  /** Of each of {@link CROWD} charons. */
+  readonly charons: readonly Memory[];
+}
+
+/** Milliseconds until the last of {@link CROWD} has ended, by round. */
+export async function measureCrowd(node: string, file: string, rounds: number): Promise<Series> {
+  const series: Record<string, number[]> = {};
+  const measure = async (name: string, commands: readonly Command[]) => {
+    const start = now();
+    await Promise.all(commands.map((command) => timed(command)));
+    (series[name] ??= []).push(now() - start);
+  };
+  for (let round = 0; round < rounds; round += 1) {
+    await measure(SERIES.node, nodes(node));
+    for (const [type, ipMasq, add, del] of NETWORKS) {
+      const pods = makePods(CROWD);
+      const config = configuration(type, { ipMasq });
+      const plugin = type === "bridge" ? BRIDGE : file;
+      await measure(
+        add,
+        pods.map((pod) => cni("ADD", plugin, config, pod)),
+      );
+      await measure(
+        del,
+        pods.map((pod) => cni("DEL", plugin, config, pod)),
+      );
+      removePods(pods);
+    }
+  }
+  return series;
+}
+
+/** The name under which the crowd's series of the plugin itself stand. */
+export const PLUGIN = "strongswan";
+
+const NETWORKS = [
+  ["bridge", false, SERIES.bridgeAdd, SERIES.bridgeDel],
+  ["bridge", true, SERIES.bridgeMasqAdd, SERIES.bridgeMasqDel],
+  ["strongswan", true, seriesOf(PLUGIN, "ADD"), seriesOf(PLUGIN, "DEL")],
+] as const;
+
+/** See {@link MemoryReport}. */
+export async function measureMemory(node: string, file: string): Promise<MemoryReport> {
+  const config = configuration("strongswan", { ipMasq: true });
+  const command = (verb: "ADD" | "DEL") => (pod: string) => cni(verb, file, config, pod);
+  const pods = makePods(CROWD);
+  const [first = ""] = pods;
+  const one = await peakMemory([nodes(node)[0] ?? { file: node }]);
+  const add = await peakMemory([command("ADD")(first)]);
+  const [charon = { rss: 0, pss: 0, anonymous: 0 }] = charonMemory();
+  await timed(command("DEL")(first));
+  const fresh = makePods(CROWD);
+  const all = await peakMemory(nodes(node));
+  const adds = await peakMemory(fresh.map(command("ADD")));
+  const charons = charonMemory();
+  await Promise.all(fresh.map((pod) => timed(command("DEL")(pod))));
+  removePods([...pods, ...fresh]);
+  return { node: one, add, nodes: all, adds, charon, charons };
+}
+
+function nodes(file: string): Command[] {
+  return Array.from({ length: CROWD }, () => ({ file, args: ["-e", "0"] }));
+}

@@ -1,0 +1,49 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { cpus, release, totalmem } from "node:os";
+import { run } from "../src/os/process.ts";
+import type { Measurements } from "./measure.ts";
+import { BRIDGE } from "./pods.ts";
+import { type Machine, report } from "./report.ts";
+
+const BEGIN = "<!-- Written by hand from here on; the bench keeps it. -->";
+
+/** Writes the report to `file`, and keeps what stands below the mark in the one that is there. */
+export async function writeDocument(file: string, measurements: Measurements): Promise<void> {
+  writeFileSync(file, report(await describeMachine(), measurements, notesOf(readIfThere(file))));
+}
+
+/** What was written by hand, with its mark. Pure. */
+export function notesOf(document: string): string {
+  const at = document.indexOf(BEGIN);
+  return at < 0 ? BEGIN : document.slice(at);
+}
+
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+async function describeMachine(): Promise<Machine> {
+  const [cpu] = cpus();
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    kernel: `Linux ${release()}`,
+    cpu: `${cpus().length} × ${cpu?.model ?? "unknown"}`,
+    memory: `${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
+    node: process.version,
+    strongswan: firstWordsOf(await output("swanctl", ["--version"])),
+    plugins: firstWordsOf(await output(BRIDGE, [])),
+  };
+}
+
+async function output(file: string, args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await run(file, args, { timeout: 10_000, env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" } });
+  return `${stdout}${stderr}`;
+}
+
+function firstWordsOf(text: string): string {
+  return text.trim().split("\n")[0] ?? "";
+}
