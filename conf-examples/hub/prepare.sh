@@ -1,5 +1,7 @@
 #!/bin/sh
-# What a hub's kernel needs beside strongSwan; run once at boot, before charon (systemd: ExecStartPre=). Needs root.
+# What a hub's kernel needs beside strongSwan; run before each start of charon (systemd: ExecStartPre=). Needs root.
+# After it, when `swanctl --load-all` has succeeded, let the pods in (systemd: two more ExecStartPost=):
+#   nft delete table inet podvpn_hub_loading
 set -e
 
 # Pod to pod goes through the hub.
@@ -29,6 +31,19 @@ table inet podvpn_hub {
     type filter hook prerouting priority raw; policy accept;
     iifname != { "ipsec0", "lo" } ip saddr 10.173.0.0/16 counter drop
     iifname != { "ipsec0", "lo" } ip6 saddr fd00:173::/64 counter drop
+  }
+}
+RULES
+
+# Until swanctl has loaded the connections, charon refuses everybody, and a pod that was refused does not ask again.
+# So it hears nobody before; pods that are not answered do ask again.
+nft -f - <<'RULES'
+table inet podvpn_hub_loading
+delete table inet podvpn_hub_loading
+table inet podvpn_hub_loading {
+  chain loading {
+    type filter hook input priority filter; policy accept;
+    udp dport { 500, 4500 } counter drop
   }
 }
 RULES

@@ -18,7 +18,10 @@ export interface StockHubOptions {
 export class StockHub implements AsyncDisposable {
   #charon: Program | undefined;
 
-  private constructor(readonly node: Node) {}
+  private constructor(
+    readonly node: Node,
+    private readonly prepare: string,
+  ) {}
 
   /** Returns when it accepts connections. @throws Fault 5 when a part of it fails, with its messages. */
   static async start(node: Node, options: StockHubOptions): Promise<StockHub> {
@@ -31,18 +34,19 @@ export class StockHub implements AsyncDisposable {
     await node.writeFile("/etc/strongswan.conf", strongswan);
     await node.writeFile("/etc/swanctl/swanctl.conf", options.edit?.(swanctl) ?? swanctl);
     await node.writeFile("/etc/swanctl/podvpn.secrets", secrets, 0o600);
-    await node.exec(["sh", "-s"], { input: prepare });
-    const hub = new StockHub(node);
+    const hub = new StockHub(node, prepare);
     await hub.up();
     return hub;
   }
 
   /** Starts charon, also again after {@link down}. */
   async up(): Promise<void> {
+    await this.node.exec(["sh", "-s"], { input: this.prepare });
     await this.node.exec(["rm", "-f", SOCKET]); // one left behind by a killed charon would be taken for the new one's
     this.#charon = this.node.spawn(["/usr/sbin/charon-systemd"]);
     await appeared(this.node.path(SOCKET), { timeout: 10_000 });
     await this.#loadAll();
+    await this.node.exec(["nft", "delete", "table", "inet", "podvpn_hub_loading"]);
   }
 
   /** Ends charon. SIGTERM tells the pods (DELETE), SIGKILL does not. */

@@ -126,11 +126,7 @@ describe("a pod whose hub restarts", () => {
     await eventually("CHECK tells", 20_000, async () => !(await succeeds(pod.pod.check(configuration, BUILT))));
     expect(await failure(pod.pod.check(configuration, BUILT))).toMatchObject({ code: 108 });
     await hub.up();
-    await sender.answers(10, 30_000).catch(async (e) => {
-      console.log((await node.exec(["sh", "-c", "tail -60 /run/podvpn/pods/*/charon.log"])).stdout, await hub.swanctl("--list-sas"), await leases());
-      console.log((await pod.pod.exec(["sh", "-c", "ip a; ip rule; ip route show table all; nft list ruleset"])).stdout, await sender.counts(), await pod.pod.ping(HUB_VIRTUAL));
-      throw e;
-    });
+    await sender.answers(10, 30_000);
 
     expect(await leases()).toBe(before);
     await eventually("CHECK is content", 5000, () => succeeds(pod.pod.check(configuration, BUILT)));

@@ -4,6 +4,7 @@ import {
   encodePacket,
   encodeSegment,
   type IkeSa,
+  type LogLine,
   type Message,
   type Packet,
   type Section,
@@ -270,6 +271,35 @@ describe("a streamed command", () => {
     await peer.expect("CMD_REQUEST", "version");
     peer.respond({});
     expect(await version).toBe("no failure");
+  });
+
+  test("waits for charon to say that the time is over", async () => {
+    const [vici, peer] = await Peer.pair();
+    const outcome = code(vici.initiate({ ike: "a", child: "b", timeout: 20 }));
+    await peer.expect("EVENT_REGISTER", "control-log");
+    peer.confirm();
+    await peer.expect("CMD_REQUEST", "initiate");
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    peer.respond({ success: "no", errmsg: "CHILD_SA 'b' not established after 20ms" });
+    expect(await outcome).toBe("COMMAND_FAILED");
+  });
+
+  test("tells its listener nothing after close(), also of what had come already", async () => {
+    const [vici, peer] = await Peer.pair();
+    const seen: string[] = [];
+    const onLog = ({ msg }: LogLine) => {
+      seen.push(msg);
+      vici.close();
+    };
+    const outcome = code(vici.initiate({ ike: "a", child: "b", timeout: 1000, onLog }));
+    await peer.expect("EVENT_REGISTER", "control-log");
+    peer.confirm();
+    await peer.expect("CMD_REQUEST", "initiate");
+    const line = (msg: string) =>
+      encodeSegment(encodePacket({ type: "EVENT", name: "control-log", message: { group: "IKE", level: "1", msg } }));
+    peer.raw(Buffer.concat([line("first"), line("second")]));
+    expect(await outcome).toBe("CLOSED");
+    expect(seen).toEqual(["first"]);
   });
 
   test("understands an SA in any pieces", async () => {
