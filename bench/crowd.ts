@@ -10,8 +10,7 @@ export const CROWD = 50;
 export interface MemoryReport {
   readonly node: Memory;
   readonly add: Memory;
-  /** Of all {@link CROWD} together. */
-  readonly nodes: Memory;
+  /** Of {@link CROWD} ADDs started at once, all together. */
   readonly adds: Memory;
   /** Of the only pod's charon. */
   readonly charon: Memory;
@@ -25,10 +24,10 @@ export async function measureCrowd(node: string, file: string, rounds: number): 
   const measure = async (name: string, commands: readonly Command[]) => {
     const start = now();
     await Promise.all(commands.map((command) => timed(command)));
-    (series[name] ??= []).push(now() - start);
+    series[name] = [...(series[name] ?? []), now() - start];
   };
   for (let round = 0; round < rounds; round += 1) {
-    await measure(SERIES.node, nodes(node));
+    await measure(SERIES.node, Array(CROWD).fill(bare(node)));
     for (const [type, ipMasq, add, del] of NETWORKS) {
       const pods = makePods(CROWD);
       const config = configuration(type, { ipMasq });
@@ -62,19 +61,18 @@ export async function measureMemory(node: string, file: string): Promise<MemoryR
   const command = (verb: "ADD" | "DEL") => (pod: string) => cni(verb, file, config, pod);
   const pods = makePods(CROWD);
   const [first = ""] = pods;
-  const one = await peakMemory([nodes(node)[0] ?? { file: node }]);
+  const one = await peakMemory([bare(node)]);
   const add = await peakMemory([command("ADD")(first)]);
   const [charon = { rss: 0, pss: 0, anonymous: 0 }] = charonMemory();
   await timed(command("DEL")(first));
   const fresh = makePods(CROWD);
-  const all = await peakMemory(nodes(node));
   const adds = await peakMemory(fresh.map(command("ADD")));
   const charons = charonMemory();
   await Promise.all(fresh.map((pod) => timed(command("DEL")(pod))));
   removePods([...pods, ...fresh]);
-  return { node: one, add, nodes: all, adds, charon, charons };
+  return { node: one, add, adds, charon, charons };
 }
 
-function nodes(file: string): Command[] {
-  return Array.from({ length: CROWD }, () => ({ file, args: ["-e", "0"] }));
+function bare(file: string): Command {
+  return { file, args: ["-e", "0"] };
 }

@@ -2,7 +2,6 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { run } from "../src/os/process.ts";
 import type { Measurements } from "./measure.ts";
-import { BRIDGE } from "./pods.ts";
 import { type Machine, report } from "./report.ts";
 
 const BEGIN = "<!-- Written by hand from here on; the bench keeps it. -->";
@@ -34,16 +33,14 @@ async function describeMachine(): Promise<Machine> {
     cpu: `${cpus().length} × ${cpu?.model ?? "unknown"}`,
     memory: `${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
     node: process.version,
-    strongswan: firstWordsOf(await output("swanctl", ["--version"])),
-    plugins: firstWordsOf(await output(BRIDGE, [])),
+    strongswan: await packageVersion("charon-systemd"),
+    plugins: await packageVersion("containernetworking-plugins"),
   };
 }
 
-async function output(file: string, args: readonly string[]): Promise<string> {
-  const { stdout, stderr } = await run(file, args, { timeout: 10_000, env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" } });
-  return `${stdout}${stderr}`;
-}
-
-function firstWordsOf(text: string): string {
-  return text.trim().split("\n")[0] ?? "";
+/** charon has no option for it, and the plugins of Debian call themselves "unknown". */
+async function packageVersion(name: string): Promise<string> {
+  const env = { PATH: "/usr/bin:/bin" };
+  const { stdout } = await run("dpkg-query", ["--show", name], { timeout: 10_000, env });
+  return stdout.toString().trim().replace("\t", " ");
 }

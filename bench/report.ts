@@ -127,23 +127,17 @@ function crowdSection(crowd: Series): string[] {
 }
 
 function memorySection(memory: MemoryReport): string[] {
-  const mean = (total: Memory): Memory => ({
-    rss: total.rss / CROWD,
-    pss: total.pss / CROWD,
-    anonymous: total.anonymous / CROWD,
-  });
   const row = (name: string, { rss, pss, anonymous }: Memory) => [name, ...[rss, pss, anonymous].map(megabytes)];
   const charons = (key: keyof Memory) => summary(memory.charons.map((charon) => charon[key])).median;
   return [
     "## Memory",
-    `MiB, of /proc/PID/smaps_rollup. For processes that end, the highest values seen in a loop of readings, of the process itself without what it starts; each column by itself. For ${CROWD} at once, the highest sum divided by ${CROWD}. PSS counts a page that n processes share as 1/n: pages of the executable file are shared by all of them, and stay in the page cache in between.`,
+    `MiB, of /proc/PID/smaps_rollup. For processes that end, the highest values seen in a loop of readings, of the process itself without what it starts; each column by itself. PSS counts a page that n processes share as 1/n: pages of the executable file are shared by all of them, and stay in the page cache in between.`,
     table(
       ["", "RSS", "PSS", "anonymous"],
       [
         row("`node -e 0`, one", memory.node),
         row("ADD, one", memory.add),
-        row(`\`node -e 0\`, each of ${CROWD}`, mean(memory.nodes)),
-        row(`ADD, each of ${CROWD}`, mean(memory.adds)),
+        row(`ADD, ${CROWD} at once, all together`, memory.adds),
         row("a pod's charon after ADD, the only one on its node", memory.charon),
         row(`the same, median of ${memory.charons.length}`, {
           rss: charons("rss"),

@@ -38,7 +38,7 @@ export async function measureRounds(subjects: Subjects, count: number): Promise<
   for (let round = -WARM_UP; round < count; round += 1) {
     const times = await measureRound(subjects);
     if (round < 0) continue;
-    for (const [name, milliseconds] of Object.entries(times)) (series[name] ??= []).push(milliseconds);
+    for (const [name, milliseconds] of Object.entries(times)) series[name] = [...(series[name] ?? []), milliseconds];
   }
   return series;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # What a hub's kernel needs beside strongSwan; run before each start of charon (systemd: ExecStartPre=). Needs root.
-# After it, when `swanctl --load-all` has succeeded, let the pods in (systemd: two more ExecStartPost=):
+# When `swanctl --load-all` has succeeded after that, let the pods in (systemd: ExecStartPost=):
 #   nft delete table inet podvpn_hub_loading
 set -e
 

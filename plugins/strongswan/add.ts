@@ -3,6 +3,7 @@ import { ensureNodeRoutes, removeStaleRoutes } from "../../src/attachment/node.t
 import {
   type Attachment,
   attachmentDirectory,
+  attachmentsOf,
   type HostRoute,
   readAttachment,
   writeAttachment,
@@ -86,6 +87,7 @@ export async function add(call: AddCall, config: StrongswanConfig): Promise<Resu
   undo.defer(() => removeStaleRoutes(node)); // after the record is gone: it tells which routes are stale
   undo.defer(() => removeTree(directory));
   await requireLink(call, pod);
+  requireOwnSubnets(call, config);
   trace("ready to add");
   const result = await attach({ call, config, directory, netns, lock, node, pod, undo: stages(undo) });
   undo.move();
@@ -106,8 +108,10 @@ async function attach(work: Work): Promise<Result> {
   const mtu = await tunnelMtu(config, dataPlane, node);
   let record = await firstRecord(work, dataPlane);
   writeAttachment(directory, record);
-  if (record.delegate !== undefined) await ensureBridge(node, record.delegate);
-  trace("record written, bridge there");
+  // The guard before any link: a program in the pod may send as soon as there is one.
+  const bridge = record.delegate === undefined ? Promise.resolve() : ensureBridge(node, record.delegate);
+  await together(setGuard(work, record), bridge);
+  trace("record written, guard set, bridge there");
 
   // Side by side: the bridge spends its time waiting for the kernel, and charon needs no address to start.
   const [link, vici] = await together(makeLink(work, record), prepareTunnel(work, record, mtu));
@@ -189,6 +193,22 @@ async function requireLink(call: AddCall, pod: Netlink): Promise<void> {
       );
 }
 
+/**
+ * Two tunnels for one prefix would take its route and its guard from each other. Of two that overlap the longer one
+ * wins, as among all routes. @throws Fault 7.
+ */
+function requireOwnSubnets({ containerID, ifname }: AddCall, { virtualSubnets }: StrongswanConfig): void {
+  for (const other of attachmentsOf(containerID)) {
+    const shared = virtualSubnets.find((subnet) => other.virtualSubnets.includes(subnet));
+    if (shared === undefined || other.ifname === ifname) continue;
+    throw new Fault(
+      Code.invalidConfig,
+      `vpn.virtualSubnet is "${shared}", and so is that of the container's ${other.ifname} (network ${other.network})`,
+      "give each network of a container a virtual subnet of its own",
+    );
+  }
+}
+
 async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Promise<Attachment> {
   const { call, config, node } = work;
   // Those of lo stay out: there a hub on this very node keeps its address of the virtual subnet.
@@ -241,13 +261,15 @@ async function makeLink(work: Work, record: Attachment): Promise<Result> {
   return result;
 }
 
-/** The guard before charon: no moment in which the pod could speak in plain. */
-async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promise<Vici> {
-  const { config, directory, netns, lock, pod, undo } = work;
+async function setGuard({ netns, lock, undo }: Work, record: Attachment): Promise<void> {
   const guard = podGuard(record);
   undo.guard.defer(() => removeGuard(guard, netns, lock.fd));
   await applyGuard(guard, netns, lock.fd);
-  trace("guard set");
+}
+
+/** A charon that can be told to connect. */
+async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promise<Vici> {
+  const { config, directory, netns, lock, pod, undo } = work;
   undo.tunnel.defer(() => removeCharonRule(pod, record.rulePriority));
   undo.tunnel.defer(() => stopTunnel(directory));
   const vici = await startCharon({
@@ -308,7 +330,7 @@ async function together<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
   const [first, second] = await Promise.allSettled([a, b]);
   if (first.status === "fulfilled" && second.status === "fulfilled") return [first.value, second.value];
   const failures = [first, second].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
-  throw failures.length === 1 ? failures[0] : new AggregateError(failures, "neither the link nor the tunnel was made");
+  throw failures.length === 1 ? failures[0] : new AggregateError(failures, "several steps of ADD failed");
 }
 
 function keyOf({ containerID, ifname }: AddCall): { containerID: string; ifname: string } {

@@ -9,6 +9,7 @@ import { removeTables } from "../../src/nftables/apply.ts";
 import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
 import { removeTree } from "../../src/os/file.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../../src/os/namespace.ts";
+import { trace } from "../../src/os/trace.ts";
 import { type BridgeConfig, bridgeDel } from "./bridge.ts";
 import { removeCharonRule } from "./charon-rule.ts";
 import { removeVirtualIPs } from "./virtual-ips.ts";
@@ -54,10 +55,12 @@ export async function removeAttachment(removal: Removal): Promise<void> {
   await attempt(async () => {
     stop = await terminateTunnel(directory); // over the link, which goes next
   });
+  trace("tunnel terminated");
   const delegated = record === undefined ? removal.bridge : record.delegate;
   await Promise.all([
     attempt(async () => {
       await stopCharon(directory, stop);
+      trace("charon stopped");
       await leaveNoRule(record, netns);
     }),
     attempt(() => (delegated === undefined ? leaveLink(removal, netns) : removeLink(removal, delegated, netns))),
@@ -71,6 +74,7 @@ export async function removeAttachment(removal: Removal): Promise<void> {
   if (failures.length > 1) throw new AggregateError(failures, "several parts of the attachment could not be removed");
   if (removal.keepDirectory) removeTree(recordFile(directory));
   else removeTree(directory);
+  trace("all but the node's routes removed");
   using nl = openRoute();
   await removeStaleRoutes(nl);
 }

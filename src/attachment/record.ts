@@ -51,13 +51,17 @@ export interface Attachment extends AttachmentKey {
   readonly identity: string;
 }
 
+/** Characters of a long container ID that stay in the name of its directory. */
+const ID_KEPT = 40;
+
 /**
  * The directory of an attachment. `+` is in no container ID, so two attachments never share one. charon's socket is
  * in it, and a socket's path has at most 107 bytes (sun_path), so a long container ID is cut and told apart by a hash.
  */
 export function attachmentDirectory({ containerID, ifname }: AttachmentKey): string {
   const name = `${containerID}+${ifname}`;
-  const short = Buffer.byteLength(name) <= 80 ? name : `${containerID.slice(0, 40)}+${fnv1a64(containerID)}+${ifname}`;
+  const short =
+    Buffer.byteLength(name) <= 80 ? name : `${containerID.slice(0, ID_KEPT)}+${fnv1a64(containerID)}+${ifname}`;
   return `${PODS_DIRECTORY}/${short}`;
 }
 
@@ -85,7 +89,19 @@ export function writeAttachment(directory: string, record: Attachment): void {
 
 /** All attachments of this node, with their directories. Damaged records are left out. */
 export function listAttachments(): { readonly directory: string; readonly record: Attachment }[] {
-  return listDirectory(PODS_DIRECTORY).flatMap((name) => {
+  return attachmentsIn(listDirectory(PODS_DIRECTORY));
+}
+
+/** The attachments of one container: of its directories alone, as a node may have a thousand. */
+export function attachmentsOf(containerID: string): Attachment[] {
+  const prefix = containerID.slice(0, ID_KEPT);
+  return attachmentsIn(listDirectory(PODS_DIRECTORY).filter((name) => name.startsWith(prefix)))
+    .map(({ record }) => record)
+    .filter((record) => record.containerID === containerID);
+}
+
+function attachmentsIn(names: readonly string[]): { readonly directory: string; readonly record: Attachment }[] {
+  return names.flatMap((name) => {
     const directory = `${PODS_DIRECTORY}/${name}`;
     try {
       const record = readAttachment(directory);

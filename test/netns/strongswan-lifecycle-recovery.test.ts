@@ -93,7 +93,6 @@ describe("two interfaces of one container", () => {
     await using capture = await cluster.testbed.capture();
     await pod.del(gone.configuration, gone.options);
     expect(await pod.ping(gone.reaches)).toBe(false);
-    if (stays === NET1) await pod.exec(["ip", "route", "replace", `${SECOND.address}/32`, "via", "172.18.1.1"]);
     expect(await pod.ping(stays.reaches, 2)).toBe(true);
     await capture.sync();
     expect(await capture.packets(`${PLAIN} or net 10.174.0.0/16`)).toEqual([]);
@@ -101,6 +100,36 @@ describe("two interfaces of one container", () => {
     expect((await node.exec(["ip", "route", "show", "proto", "173"])).stdout).toBe("");
   });
 });
+
+describe("a second interface of a container", () => {
+  const other = { name: "second", bridge: "cni1", ipam: { type: "host-local", subnet: "172.18.1.0/24" } };
+  const net1 = { ...BUILT, ifname: "net1" };
+
+  test.each([
+    {
+      name: "has the first one's virtual subnet",
+      configuration: conf(other),
+      error: { code: 7, msg: expect.stringContaining(`vpn.virtualSubnet is "${VIRTUAL_SUBNET}", and so is`) },
+    },
+    {
+      name: "is refused by the hub",
+      configuration: conf({ ...other, isDefaultGateway: false, vpn: { virtualSubnet: "10.176.0.0/16" } }),
+      error: { code: 107 },
+    },
+  ])("that $name leaves the first as it was", async ({ configuration, error }) => {
+    const checked = conf({ cniVersion: "1.0.0" });
+    await using first = await addedPod(node, "first", checked);
+    const before = await first.pod.exec(["sh", "-c", DUMP]);
+    expect(await failure(first.pod.add(configuration, net1))).toMatchObject(error);
+    expect((await first.pod.exec(["sh", "-c", DUMP])).stdout).toBe(before.stdout);
+    await first.pod.check(checked, BUILT);
+    expect(await first.pod.ping(HUB_VIRTUAL, 2)).toBe(true);
+  });
+});
+
+/** What a pod's namespace has of addresses, routes, rules and tables. */
+const DUMP =
+  "ip -brief address; ip route show table all; ip rule; ip -6 rule; nft -s list ruleset | sed s/counter.*drop/drop/";
 
 describe("a pod whose hub restarts", () => {
   test.each([

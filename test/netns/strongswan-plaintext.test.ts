@@ -15,6 +15,7 @@ import {
 } from "./support/cluster.ts";
 import { DUAL_STACK } from "./support/dual-stack.ts";
 import { eventually } from "./support/eventually.ts";
+import { Gate, HELD } from "./support/gate.ts";
 import { BOUND_PAYLOAD, Receiver, signalCharon, spoof, Talkers, Wires } from "./support/wire.ts";
 
 /** The reference bridge plugin alone, with a way out. */
@@ -96,6 +97,18 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
       await talkers.areSilent();
       await wires.underlay.sync();
       expect(await wires.underlay.count(ENCRYPTED)).toBeGreaterThan(400);
+    });
+  });
+
+  test("while the guard is being made, however long that takes", async () => {
+    const gate = await Gate.install(node, HELD.guard);
+    await talking("waiting", async (pod, talkers) => {
+      const add = pod.add(DUAL_STACK, gate.before(BUILT));
+      await gate.held();
+      await talkers.areSilent(100);
+      await gate.open();
+      await add;
+      await talkers.areAnswered();
     });
   });
 

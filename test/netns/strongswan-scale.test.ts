@@ -35,8 +35,9 @@ async function addAtOnce(count: number, configuration: Configuration): Promise<{
 }
 
 async function removeAtOnce(pods: readonly Pod[], configuration: Configuration): Promise<void> {
-  await Promise.all(pods.map((pod) => pod.del(configuration, BUILT)));
+  const deleted = await Promise.allSettled(pods.map((pod) => pod.del(configuration, BUILT)));
   await Promise.all(pods.map((pod) => pod.remove()));
+  expect(deleted.flatMap((del) => (del.status === "rejected" ? [String(del.reason)] : []))).toEqual([]);
 }
 
 /** The pod's address on its bridge. */

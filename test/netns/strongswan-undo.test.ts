@@ -26,10 +26,23 @@ beforeAll(async () => {
     // The executable as well: it unpacks its addons once, for all pods of the node.
     await pod.add(DUAL_STACK, plugin.dyingAt(60_000));
     await pod.del(DUAL_STACK, SOUND);
+    // The reference plugin's ipMasq leaves empty tables of iptables behind.
+    await pod.add(CHAIN, SOUND);
+    await pod.del(CHAIN, SOUND);
   });
   empty = await node.snapshot();
 });
 afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+/** The same, with the link made by the reference plugin before us. */
+const CHAIN = {
+  cniVersion: "1.0.0",
+  name: DUAL_STACK.name,
+  plugins: [
+    { type: "bridge", bridge: "cni0", isDefaultGateway: true, ipMasq: true, ipam: DUAL_STACK.ipam },
+    { type: "strongswan", vpn: DUAL_STACK.vpn },
+  ],
+};
 
 let pods = 0;
 
@@ -203,20 +216,11 @@ describe("an ADD killed after any of its effects", () => {
   });
 
   test("is undone by one DEL of its chain, which removes the link", async () => {
-    const { name, vpn, bridge, isDefaultGateway, ipam } = DUAL_STACK;
-    const chain = {
-      cniVersion: "1.0.0",
-      name,
-      plugins: [
-        { type: "bridge", bridge, isDefaultGateway, ipam },
-        { type: "strongswan", vpn },
-      ],
-    };
     const count = await forEachEffect(async (options) => {
       let died = false;
       await withPod(async (pod) => {
-        died = await killed(pod.add(chain, options));
-        await pod.del(chain, SOUND);
+        died = await killed(pod.add(CHAIN, options));
+        await pod.del(CHAIN, SOUND);
       });
       await expectNothingLeft();
       return died;

@@ -27,6 +27,8 @@ exit $status
 export const HELD = {
   /** The bridge's ADD. */
   bridge: { name: "bridge", program: "/usr/lib/cni/bridge", when: '[ "$CNI_COMMAND" = ADD ]' },
+  /** nft, about to make the filter of a guard. */
+  guard: { name: "nft", program: "/usr/sbin/nft", when: '[[ "$input" == *"create table inet"* ]]' },
   /** nft, about to make the masquerade table. */
   masquerade: { name: "nft", program: "/usr/sbin/nft", when: '[[ "$input" == *"create table"*masquerade* ]]' },
   /** nft, about to remove the masquerade table. */
@@ -54,14 +56,19 @@ export class Gate {
     };
   }
 
-  /** Waits until the program is held, and kills the plugin that runs it. */
-  async killCaller(): Promise<void> {
+  /** Waits until the program is held; the pid of the plugin that runs it, as the node sees it. */
+  async held(): Promise<string> {
     let pid = "";
     await eventually("the program is held", 10_000, async () => {
       pid = await this.node.readFile(`${DIRECTORY}/caller`).catch(() => "");
       return pid !== "";
     });
-    await this.node.exec(["kill", "-KILL", pid.trim()]);
+    return pid.trim();
+  }
+
+  /** Waits until the program is held, and kills the plugin that runs it. */
+  async killCaller(): Promise<void> {
+    await this.node.exec(["kill", "-KILL", await this.held()]);
   }
 
   /** Lets the program go on. */
