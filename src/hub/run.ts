@@ -7,6 +7,7 @@ import { removeTree } from "../os/file.ts";
 import { requireSameNamespace } from "./checks.ts";
 import type { Journal } from "./journal.ts";
 import { load } from "./load.ts";
+import { letPodsIn } from "./loading.ts";
 import { type HubRecord, readRecord } from "./record.ts";
 import { hubCharon, prepare } from "./start.ts";
 import { lockHub, takeDown } from "./stop.ts";
@@ -41,6 +42,7 @@ export async function runHub(config: HubConfig, log: Journal, stop: AbortSignal)
     await using vici = await hubCharon(config, dataPlane, log, lock.fd);
     await serve(vici, record, directory, log, stop, async () => {
       await loadAll(vici, config);
+      await letPodsIn();
       undo.move(); // it serves: from here on only a stop takes it away
       log("info", `serving ${record.subnets.join(" and ")} as "${config.identity}" (${dataPlane} ESP)`);
     });

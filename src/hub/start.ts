@@ -9,6 +9,7 @@ import { openRoute } from "../netlink/open.ts";
 import { listRules } from "../netlink/rules.ts";
 import { misfit, requireBoundPorts, requireFreePorts, type Surroundings } from "./checks.ts";
 import type { Journal } from "./journal.ts";
+import { shutPodsOut } from "./loading.ts";
 import { isCharons, LO, lower, raise, stopRedirects } from "./network.ts";
 import { type HubRecord, inherit, ownNetns, takeover, writeRecord } from "./record.ts";
 import { charonOptions } from "./settings.ts";
@@ -64,6 +65,7 @@ export async function hubCharon(config: HubConfig, dataPlane: DataPlane, log: Jo
   const running = await adopt(config.directory, log);
   if (running !== undefined) return running;
   requireFreePorts();
+  await shutPodsOut();
   await using undo = new AsyncDisposableStack();
   const options = charonOptions(config, dataPlane);
   const vici = undo.use(await startCharon({ ...options, lockFd, timeout: START_TIMEOUT }));

@@ -3,6 +3,7 @@ import { stopCharon } from "../ipsec/charon.ts";
 import { removeTree } from "../os/file.ts";
 import { type Lock, lockDirectory } from "../os/lock.ts";
 import { requireSameNamespace } from "./checks.ts";
+import { letPodsIn } from "./loading.ts";
 import { lower } from "./network.ts";
 import { type HubRecord, readRecord } from "./record.ts";
 
@@ -28,6 +29,7 @@ export async function lockHub(directory: string, create: boolean): Promise<Lock 
 /** Ends charon, which tells its pods, and puts everything back; the lock on `directory` must be held. @throws Fault. */
 export async function takeDown(directory: string, record: HubRecord | undefined): Promise<void> {
   await stopCharon(directory);
+  await letPodsIn();
   if (record !== undefined) await lower(record);
   // The record last: who is killed before has all of it to do again.
   removeTree(directory);

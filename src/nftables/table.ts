@@ -2,7 +2,7 @@
 export interface Chain {
   readonly name: string;
   readonly type: "filter" | "nat";
-  readonly hook: "prerouting" | "postrouting";
+  readonly hook: "prerouting" | "input" | "postrouting";
   readonly priority: number;
   readonly rules: readonly string[];
 }

@@ -519,3 +519,23 @@ describe("a hub that did not end as it should", () => {
     await second.kill("TERM");
   });
 });
+
+test("a pod that asks while charon has no configuration yet hears nothing, rather than a refusal that ends its asking", async () => {
+  await Hub.configure(hubNode, CONFIG, KEYS);
+  // Once through, to learn which effect is charon's start.
+  const learning = Hub.runDying(hubNode, 0, "/run/effects");
+  await learning.program.line(/ info serving /, 15_000);
+  await learning.program.stop();
+  const effects = (await hubNode.readFile("/run/effects")).split("\n");
+  const started = effects.findIndex((line) => line.includes("charon-systemd")) + 1;
+  expect(started).toBeGreaterThan(1);
+
+  const dying = Hub.runDying(hubNode, started, "/run/effects.dying");
+  await dying.program.ended;
+  await using pod = await client(1);
+  // 104: no answer. Refused, it would be 106.
+  await expect(pod.join(join("pod"))).rejects.toMatchObject({ code: 104 });
+
+  await using _hub = await Hub.start(hubNode);
+  expect((await pod.join(join("pod"))).virtualIPs).toHaveLength(2);
+});

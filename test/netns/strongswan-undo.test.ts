@@ -10,6 +10,7 @@ import { eventually } from "./support/eventually.ts";
 import { hubForgets } from "./support/failed-add.ts";
 import { FaultyPlugin, SOUND } from "./support/faulty.ts";
 import { Gate, HELD } from "./support/gate.ts";
+import { mountedOver } from "./support/mounted.ts";
 import { expectUnchanged } from "./support/unchanged.ts";
 
 let cluster: Cluster;
@@ -291,6 +292,21 @@ describe("a program that outlives the killed plugin", () => {
       "bridge-DEL begins",
       "bridge-DEL ends",
     ]);
+    await expectNothingLeft();
+  });
+
+  test("a charon that is only about to start makes DEL wait until it can be found", async () => {
+    const gate = await Gate.install(node, HELD.charon);
+    await withPod(async (pod) => {
+      await using _shell = await mountedOver(node, "/bin/sh", "--bind", gate.path);
+      const add = killed(pod.add(DUAL_STACK, SOUND));
+      await gate.killCaller();
+      expect(await add).toBe(true);
+      const del = pod.del(DUAL_STACK, SOUND);
+      await waitsForLock(del);
+      await gate.open();
+      await del;
+    });
     await expectNothingLeft();
   });
 

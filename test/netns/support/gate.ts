@@ -5,45 +5,63 @@ import { eventually } from "./eventually.ts";
 
 const DIRECTORY = "/opt/podvpn-test/gate";
 
-/** `$1` is the real program; the call is held when its standard input and environment say that it is the one. */
-function script(program: string, isHeld: string): string {
-  return `#!/bin/bash
-input=$(cat)
-name=\${0##*/}-\${CNI_COMMAND}
-echo "$name begins" >>${DIRECTORY}/journal
-if ${isHeld} && mkdir ${DIRECTORY}/used; then
-  echo $PPID >${DIRECTORY}/caller.tmp
-  mv ${DIRECTORY}/caller.tmp ${DIRECTORY}/caller
-  read -r word <${DIRECTORY}/fifo
-fi
-${program} "$@" <<<"$input"
+interface Program {
+  readonly name: string;
+  /** Condition in bash: whether this call is to be held, by its arguments, its environment and its `$input`. */
+  readonly when: string;
+  /** Runs the real program. */
+  readonly real: string;
+}
+
+function noted(file: string): string {
+  return `${file} "$@" <<<"$input"
 status=$?
 echo "$name ends" >>${DIRECTORY}/journal
-exit $status
-`;
+exit $status`;
 }
 
 /** What a gate holds: the first call of one of the programs that the plugin runs. */
 export const HELD = {
   /** The bridge's ADD. */
-  bridge: { name: "bridge", program: "/usr/lib/cni/bridge", when: '[ "$CNI_COMMAND" = ADD ]' },
+  bridge: { name: "bridge", when: '[ "$CNI_COMMAND" = ADD ]', real: noted("/usr/lib/cni/bridge") },
   /** nft, about to make the filter of a guard. */
-  guard: { name: "nft", program: "/usr/sbin/nft", when: '[[ "$input" == *"create table inet"* ]]' },
+  guard: { name: "nft", when: '[[ "$input" == *"create table inet"* ]]', real: noted("/usr/sbin/nft") },
   /** nft, about to make the masquerade table. */
-  masquerade: { name: "nft", program: "/usr/sbin/nft", when: '[[ "$input" == *"create table"*masquerade* ]]' },
+  masquerade: { name: "nft", when: '[[ "$input" == *"create table"*masquerade* ]]', real: noted("/usr/sbin/nft") },
   /** nft, about to remove the masquerade table. */
-  unmasquerade: { name: "nft", program: "/usr/sbin/nft", when: '[[ "$input" == *"delete table"* ]]' },
-} as const;
+  unmasquerade: { name: "nft", when: '[[ "$input" == *"delete table"* ]]', real: noted("/usr/sbin/nft") },
+  /** The shell that becomes a charon; it is to be mounted over `/bin/sh` (see {@link Gate.path}). */
+  charon: { name: "sh", when: '[[ "$*" == *charon-systemd* ]]', real: 'exec bash --posix "$@"' },
+} as const satisfies Record<string, Program>;
+
+function script({ when, real }: Program): string {
+  return `#!/bin/bash
+input=$(cat)
+name=\${0##*/}-\${CNI_COMMAND}
+echo "$name begins" >>${DIRECTORY}/journal
+if ${when} && mkdir ${DIRECTORY}/used; then
+  echo $PPID >${DIRECTORY}/caller.tmp
+  mv ${DIRECTORY}/caller.tmp ${DIRECTORY}/caller
+  read -r word <${DIRECTORY}/fifo
+fi
+${real}
+`;
+}
 
 /** Holds up one program that the plugin runs, so that the plugin can be killed while that goes on. */
 export class Gate {
-  private constructor(private readonly node: Node) {}
+  private constructor(
+    private readonly node: Node,
+    /** The program in the real one's place. */
+    readonly path: string,
+  ) {}
 
-  static async install(node: Node, { name, program, when }: (typeof HELD)[keyof typeof HELD]): Promise<Gate> {
+  static async install(node: Node, program: Program): Promise<Gate> {
     await node.exec(["rm", "-rf", DIRECTORY]);
-    await node.writeFile(`${DIRECTORY}/bin/${name}`, script(program, when), 0o755);
+    const path = `${DIRECTORY}/bin/${program.name}`;
+    await node.writeFile(path, script(program), 0o755);
     await node.exec(["mkfifo", `${DIRECTORY}/fifo`]);
-    return new Gate(node);
+    return new Gate(node, path);
   }
 
   /** `options`, but with the gate before the real program. */

@@ -47,6 +47,12 @@ export class Hub implements AsyncDisposable {
     return new Hub(node, node.spawn(["sh", "-c", script, "sh", PODVPN, "hub", "--config", CONFIG]));
   }
 
+  /** Runs the same sources by Node, able to die after the `effect`th change that it makes. */
+  static runDying(node: Node, effect: number, log: string): Hub {
+    const args = [process.execPath, `${DIST}/bundle-faults.cjs`, "hub", "--config", CONFIG] as const;
+    return new Hub(node, node.spawn(args, { env: { PODVPN_KILL_AFTER: String(effect), PODVPN_EFFECTS: log } }));
+  }
+
   static async start(node: Node): Promise<Hub> {
     const hub = Hub.run(node);
     await hub.program.line(/ info serving /, 15_000);
