@@ -12,9 +12,9 @@ export interface MemoryReport {
   readonly add: Memory;
   /** Of {@link CROWD} ADDs started at once, all together. */
   readonly adds: Memory;
-  /** Of the only pod's charon. */
-  readonly charon: Memory;
-  /** Of each of {@link CROWD} charons. */
+  /** Of each charon when there are two pods on the node. */
+  readonly few: readonly Memory[];
+  /** Of each charon when there are {@link CROWD} more than the resident. */
   readonly charons: readonly Memory[];
 }
 
@@ -59,18 +59,16 @@ const NETWORKS = [
 export async function measureMemory(node: string, file: string): Promise<MemoryReport> {
   const config = configuration("strongswan", { ipMasq: true });
   const command = (verb: "ADD" | "DEL") => (pod: string) => cni(verb, file, config, pod);
-  const pods = makePods(CROWD);
-  const [first = ""] = pods;
+  const [first = "", ...pods] = makePods(1 + CROWD);
   const one = await peakMemory([bare(node)]);
   const add = await peakMemory([command("ADD")(first)]);
-  const [charon = { rss: 0, pss: 0, anonymous: 0 }] = charonMemory();
+  const few = charonMemory();
   await timed(command("DEL")(first));
-  const fresh = makePods(CROWD);
-  const adds = await peakMemory(fresh.map(command("ADD")));
+  const adds = await peakMemory(pods.map(command("ADD")));
   const charons = charonMemory();
-  await Promise.all(fresh.map((pod) => timed(command("DEL")(pod))));
-  removePods([...pods, ...fresh]);
-  return { node: one, add, adds, charon, charons };
+  await Promise.all(pods.map((pod) => timed(command("DEL")(pod))));
+  removePods([first, ...pods]);
+  return { node: one, add, adds, few, charons };
 }
 
 function bare(file: string): Command {

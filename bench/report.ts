@@ -27,7 +27,7 @@ export function report(machine: Machine, measurements: Measurements, notes: stri
     "## ADD, DEL and VERSION",
     `${count} rounds; in each, everything once, one after the other (after two rounds that do not count). Whole
 processes, from spawn to exit, started directly by one caller on a node of the testbed, which is a network namespace;
-the hub is a stock strongSwan on another one. Standard input and output are files. The plugin's configuration is the
+the hub is a stock strongSwan on another one. Each bridge has one pod all the time. Standard input and output are files. The plugin's configuration is the
 seed's: \`ipMasq\` is on. ESP in user space. Milliseconds. Nothing is subtracted and no round is left out: min, median
 and max say how much else the machine had to do.`,
     timeTable(rounds),
@@ -128,7 +128,11 @@ function crowdSection(crowd: Series): string[] {
 
 function memorySection(memory: MemoryReport): string[] {
   const row = (name: string, { rss, pss, anonymous }: Memory) => [name, ...[rss, pss, anonymous].map(megabytes)];
-  const charons = (key: keyof Memory) => summary(memory.charons.map((charon) => charon[key])).median;
+  const median = (charons: readonly Memory[]): Memory => ({
+    rss: summary(charons.map(({ rss }) => rss)).median,
+    pss: summary(charons.map(({ pss }) => pss)).median,
+    anonymous: summary(charons.map(({ anonymous }) => anonymous)).median,
+  });
   return [
     "## Memory",
     `MiB, of /proc/PID/smaps_rollup. For processes that end, the highest values seen in a loop of readings, of the process itself without what it starts; each column by itself. PSS counts a page that n processes share as 1/n: pages of the executable file are shared by all of them, and stay in the page cache in between.`,
@@ -138,12 +142,8 @@ function memorySection(memory: MemoryReport): string[] {
         row("`node -e 0`, one", memory.node),
         row("ADD, one", memory.add),
         row(`ADD, ${CROWD} at once, all together`, memory.adds),
-        row("a pod's charon after ADD, the only one on its node", memory.charon),
-        row(`the same, median of ${memory.charons.length}`, {
-          rss: charons("rss"),
-          pss: charons("pss"),
-          anonymous: charons("anonymous"),
-        }),
+        row(`a pod's charon after ADD, median of ${memory.few.length} on the node`, median(memory.few)),
+        row(`the same, median of ${memory.charons.length}`, median(memory.charons)),
       ],
     ),
   ];

@@ -261,10 +261,10 @@ async function makeLink(work: Work, record: Attachment): Promise<Result> {
   return result;
 }
 
-async function setGuard({ netns, lock, undo }: Work, record: Attachment): Promise<void> {
+async function setGuard({ netns, undo }: Work, record: Attachment): Promise<void> {
   const guard = podGuard(record);
-  undo.guard.defer(() => removeGuard(guard, netns, lock.fd));
-  await applyGuard(guard, netns, lock.fd);
+  undo.guard.defer(() => removeGuard(guard, netns));
+  await applyGuard(guard, netns);
 }
 
 /** A charon that can be told to connect. */
@@ -290,9 +290,8 @@ async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promi
 
 async function masquerade(work: Work, addresses: readonly PodAddress[]): Promise<void> {
   const tables = masqueradeTables({ ...keyOf(work.call), addresses });
-  const lockFd = work.lock.fd;
-  work.undo.link.defer(() => removeTables(tables, undefined, lockFd));
-  for (const table of tables) await ensureTable(table, undefined, lockFd);
+  work.undo.link.defer(() => removeTables(tables));
+  for (const table of tables) await ensureTable(table);
 }
 
 /** For a subnet that only the IPAM knew (DHCP), inside a virtual subnet (a full tunnel). */
@@ -301,8 +300,8 @@ async function excludeLink(work: Work, record: Attachment, addresses: readonly P
   const guard = podGuard(complete);
   if (JSON.stringify(guard) === JSON.stringify(podGuard(record))) return complete;
   writeAttachment(work.directory, complete);
-  work.undo.guard.defer(() => removeGuard(guard, work.netns, work.lock.fd));
-  await applyGuard(guard, work.netns, work.lock.fd);
+  work.undo.guard.defer(() => removeGuard(guard, work.netns));
+  await applyGuard(guard, work.netns);
   return complete;
 }
 

@@ -58,17 +58,18 @@ export async function removeAttachment(removal: Removal): Promise<void> {
   trace("tunnel terminated");
   const delegated = record === undefined ? removal.bridge : record.delegate;
   await Promise.all([
+    attempt(() => (delegated === undefined ? leaveLink(removal, netns) : removeLink(removal, delegated, netns))),
     attempt(async () => {
       await stopCharon(directory, stop);
       trace("charon stopped");
       await leaveNoRule(record, netns);
-    }),
-    attempt(() => (delegated === undefined ? leaveLink(removal, netns) : removeLink(removal, delegated, netns))),
-    attempt(async () => {
-      if (record?.masquerade ?? removal.masquerade) {
-        await removeTables(masqueradeTableKeys(removal), undefined, removal.lockFd);
-      }
-    }),
+    }).then(() =>
+      // After that: the kernel takes its time (RCU) inside our own system call, and the bridge shall have begun.
+      attempt(async () => {
+        if (record?.masquerade ?? removal.masquerade) await removeTables(masqueradeTableKeys(removal));
+        trace("masquerading removed");
+      }),
+    ),
   ]);
   if (failures.length === 1) throw failures[0];
   if (failures.length > 1) throw new AggregateError(failures, "several parts of the attachment could not be removed");

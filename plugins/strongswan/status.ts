@@ -8,7 +8,7 @@ import { listTables } from "../../src/nftables/apply.ts";
 import { bridgeConfig, bridgeNode } from "./bridge.ts";
 
 /**
- * STATUS: whether an ADD could succeed, as far as this node tells: charon, nft, a data plane, the configuration (read
+ * STATUS: whether an ADD could succeed, as far as this node tells: charon, nf_tables, a data plane, the configuration (read
  * before this is called, its PSK file included) and the bridge. Asks no hub: a node is ready whether or not that is up.
  * @throws Fault 50 (not available), or the bridge's own.
  */

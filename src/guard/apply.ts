@@ -9,10 +9,9 @@ import type { Guard } from "./plan.ts";
 
 /**
  * Puts a guard in place, in `netns` or here. Idempotent.
- * @param lockFd A lock that is held until all of it is in place, also when we are killed.
- * @throws Fault 101 or 102 for what the kernel refuses.
+ * @throws NetlinkError for what the kernel refuses.
  */
-export async function applyGuard(guard: Guard, netns?: Netns, lockFd?: number): Promise<void> {
+export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
   await all([
     withSocket(openRoute, netns, guard.rules.length, async (nl) => {
       for (const rule of guard.rules) await ensureRule(nl, rule);
@@ -21,17 +20,17 @@ export async function applyGuard(guard: Guard, netns?: Netns, lockFd?: number): 
     withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
       for (const policy of guard.policies) await ensurePolicy(nl, policy);
     }),
-    ...guard.tables.map((table) => ensureTable(table, netns, lockFd)),
+    ...guard.tables.map((table) => ensureTable(table, netns)),
   ]);
 }
 
 /**
  * Takes a guard away, as much of it as can be; what is not there is fine.
- * @param lockFd As for {@link applyGuard}. @throws Fault 101 or 102 for the rest.
+ * @throws NetlinkError for the rest.
  */
-export async function removeGuard(guard: Guard, netns?: Netns, lockFd?: number): Promise<void> {
+export async function removeGuard(guard: Guard, netns?: Netns): Promise<void> {
   await all([
-    removeTables(guard.tables, netns, lockFd),
+    removeTables(guard.tables, netns),
     withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
       for (const policy of guard.policies) await ensureNoPolicy(nl, policy);
     }),
@@ -50,7 +49,7 @@ async function all(parts: readonly Promise<void>[]): Promise<void> {
   if (failures.length > 1) throw new AggregateError(failures, "several parts of the guard failed");
 }
 
-/** What of a guard is missing, in words; empty when it is whole. @throws Fault 101 or 102. */
+/** What of a guard is missing, in words; empty when it is whole. @throws NetlinkError. */
 export async function missingOfGuard(guard: Guard, netns?: Netns): Promise<string[]> {
   const missing: string[] = [];
   await withSocket(openRoute, netns, guard.rules.length, async (nl) => {

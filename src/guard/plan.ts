@@ -4,7 +4,7 @@ import { anyPrefix } from "../netlink/family.ts";
 import { PROTOCOL_PODVPN, type Route, Table as RoutingTable } from "../netlink/routes.ts";
 import type { Rule } from "../netlink/rules.ts";
 import type { WantedPolicy } from "../netlink/xfrm.ts";
-import { type Table, tableName } from "../nftables/table.ts";
+import { type Rule as FilterRule, type Table, tableName } from "../nftables/table.ts";
 
 /** What a namespace must never let pass in plain. */
 export interface GuardRequest {
@@ -71,12 +71,18 @@ function rule(priority: number, dst: Prefix, what: Pick<Rule, "action" | "table"
 }
 
 function filter(name: string, virtualSubnets: readonly Prefix[], excluded: readonly Prefix[]): Table {
-  const drop = (direction: "saddr" | "daddr", device: "iifname" | "oifname") =>
-    virtualSubnets.map((subnet) => {
+  const drop = (address: "saddr" | "daddr", device: "iifname" | "oifname") =>
+    virtualSubnets.map((subnet): FilterRule => {
       const exceptions = excluded.filter((prefix) => contains(subnet, prefix));
-      const protocol = family(subnet) === 4 ? "ip" : "ip6";
-      const except = exceptions.length === 0 ? "" : ` ${protocol} ${direction} != { ${unique(exceptions).join(", ")} }`;
-      return `${device} != "lo" ${device} != "${TUNNEL_INTERFACES}" ${protocol} ${direction} ${subnet}${except} counter drop`;
+      return {
+        matches: [
+          { device, isNot: "lo" },
+          { device, isNot: TUNNEL_INTERFACES },
+          { address, in: subnet },
+          { address, notIn: unique(exceptions) },
+        ],
+        action: "drop",
+      };
     });
   return {
     family: "inet",

@@ -9,16 +9,22 @@ const LOADING: Table = {
   family: "inet",
   name: tableName("hub-loading"),
   chains: [
-    { name: "ike", type: "filter", hook: "input", priority: 0, rules: ["udp dport { 500, 4500 } counter drop"] },
+    {
+      name: "ike",
+      type: "filter",
+      hook: "input",
+      priority: 0,
+      rules: [500, 4500].map((udpPort) => ({ matches: [{ udpPort }], action: "drop" })),
+    },
   ],
 };
 
-/** To be called before charon starts. Idempotent. @throws Fault 101 or 102. */
+/** To be called before charon starts. Idempotent. @throws NetlinkError. */
 export function shutPodsOut(): Promise<void> {
   return ensureTable(LOADING);
 }
 
-/** To be called when charon has its configuration, and when the hub is taken down. Idempotent. @throws Fault 101 or 102. */
+/** To be called when charon has its configuration, and when the hub is taken down. Idempotent. @throws NetlinkError. */
 export function letPodsIn(): Promise<void> {
   return removeTables([LOADING]);
 }

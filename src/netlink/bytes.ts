@@ -20,6 +20,16 @@ export function u64(value: bigint): Uint8Array {
   return filled(8, (view) => view.setBigUint64(0, value, HOST_IS_LITTLE_ENDIAN));
 }
 
+/** In network byte order, as all numbers of nf_tables are. */
+export function bigEndianU32(value: number): Uint8Array {
+  return filled(4, (view) => view.setUint32(0, value, false));
+}
+
+/** The same, for what may be negative: priorities of chains. */
+export function bigEndianI32(value: number): Uint8Array {
+  return filled(4, (view) => view.setInt32(0, value, false));
+}
+
 /** `count` bytes of zero: padding, and fields that are left to the kernel. */
 export function zeros(count: number): Uint8Array {
   return new Uint8Array(count);

@@ -1,5 +1,5 @@
 import { effect } from "../os/effect.ts";
-import { readI32 } from "./bytes.ts";
+import { concat, readI32, u8 } from "./bytes.ts";
 import { NetlinkError, netlinkError } from "./error.ts";
 import {
   decodeMessages,
@@ -19,6 +19,14 @@ import type { Inbox, Transport } from "./transport.ts";
  * The last change is never missed by who then reads the state: when one is dropped, others still wait to be read.
  */
 export type Listener = () => void;
+
+/** One of the changes of a transaction. */
+export interface Change {
+  readonly type: number;
+  /** NLM_F_CREATE and the like, besides those of every request. */
+  readonly flags: number;
+  readonly body: Uint8Array;
+}
 
 interface Exchange {
   readonly operation: string;
@@ -56,6 +64,30 @@ export class Netlink implements Disposable {
    */
   async change(type: number, flags: number, body: Uint8Array, operation: string): Promise<void> {
     await this.#exchange(type, NLM_F_ACK | flags, body, operation);
+    effect(operation);
+  }
+
+  /**
+   * Changes several things, or none of them: a batch of nfnetlink (linux/netfilter/nfnetlink.h), as nf_tables wants it.
+   * @param subsystem NFNL_SUBSYS_…. @throws NetlinkError as `change`, of the first change that the kernel refuses.
+   */
+  async transaction(subsystem: number, changes: readonly Change[], operation: string): Promise<void> {
+    if (this.#closed) throw closedError(operation);
+    const begin = this.#expect(operation);
+    const parts = changes.map((change) => ({ ...change, ...this.#expect(operation) }));
+    // The kernel answers the begin only to refuse the batch as a whole (EPERM, no such subsystem); then nothing else.
+    begin.answers.catch((error) => {
+      for (const { sequence } of parts) this.#end(sequence, error);
+    });
+    const messages = [
+      { type: NFNL_MSG_BATCH_BEGIN, flags: 0, sequence: begin.sequence, body: batchHeader(subsystem) },
+      ...parts.map(({ type, flags, sequence, body }) => ({ type, flags: flags | NLM_F_ACK, sequence, body })),
+      { type: NFNL_MSG_BATCH_END, flags: 0, sequence: 0, body: batchHeader(subsystem) },
+    ];
+    this.#send(begin.sequence, operation, messages);
+    const results = await Promise.allSettled(parts.map(({ answers }) => answers));
+    this.#end(begin.sequence, undefined);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
     effect(operation);
   }
 
@@ -115,16 +147,30 @@ export class Netlink implements Disposable {
   /** Answers up to the one that ends them: NLMSG_ERROR with value 0 is left out, NLMSG_DONE is the last. */
   #exchange(type: number, flags: number, body: Uint8Array, operation: string): Promise<Message[]> {
     if (this.#closed) return Promise.reject(closedError(operation));
+    const { sequence, answers } = this.#expect(operation);
+    this.#send(sequence, operation, [{ type, flags, sequence, body }]);
+    return answers;
+  }
+
+  #expect(operation: string): { readonly sequence: number; readonly answers: Promise<Message[]> } {
     this.#sequence = (this.#sequence % 0xffffffff) + 1; // 0 is what the kernel's own notifications carry
     const sequence = this.#sequence;
-    return new Promise((resolve, reject) => {
+    const answers = new Promise<Message[]>((resolve, reject) => {
       const timer = setTimeout(() => this.#end(sequence, silence(operation)), ANSWER_WITHIN_MS);
       this.#exchanges.set(sequence, { operation, answers: [], resolve, reject, timer });
-      this.#transport.keepAlive(true);
-      this.#transport.send(encodeMessage({ type, flags: NLM_F_REQUEST | flags, sequence, body }), (error) =>
-        this.#end(sequence, new NetlinkError(error.errno, operation, { cause: error })),
-      );
     });
+    this.#transport.keepAlive(true);
+    return { sequence, answers };
+  }
+
+  /** In one datagram; when it cannot be sent, the exchange `sequence` fails. */
+  #send(sequence: number, operation: string, messages: readonly Message[]): void {
+    const datagram = concat(
+      ...messages.map((message) => encodeMessage({ ...message, flags: NLM_F_REQUEST | message.flags })),
+    );
+    this.#transport.send(datagram, (error) =>
+      this.#end(sequence, new NetlinkError(error.errno, operation, { cause: error })),
+    );
   }
 
   #receive(datagram: Uint8Array, multicast: boolean): void {
@@ -187,6 +233,14 @@ export class Netlink implements Disposable {
     this.#transport.leave(group);
   }
 }
+
+/** struct nfgenmsg, with the subsystem in network byte order. */
+function batchHeader(subsystem: number): Uint8Array {
+  return concat(u8(0), u8(0), u8(subsystem >> 8), u8(subsystem & 0xff));
+}
+
+const NFNL_MSG_BATCH_BEGIN = 16;
+const NFNL_MSG_BATCH_END = 17;
 
 const DUMP_ATTEMPTS = 10;
 

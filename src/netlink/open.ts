@@ -20,8 +20,14 @@ export function openXfrm(): Netlink {
   return new Netlink((inbox) => connect(NETLINK_XFRM, inbox, "open an XFRM socket"));
 }
 
+/** The same for netfilter: nf_tables. @throws NetlinkError EPROTONOSUPPORT where the kernel has none (CONFIG_NETFILTER_NETLINK). */
+export function openNetfilter(): Netlink {
+  return new Netlink((inbox) => connect(NETLINK_NETFILTER, inbox, "open a netfilter socket"));
+}
+
 const NETLINK_ROUTE = 0;
 const NETLINK_XFRM = 6;
+const NETLINK_NETFILTER = 12;
 
 function connect(protocol: number, inbox: Inbox, operation: string): Transport {
   const socket = translated(operation, () => new RawNetlinkSocket(protocol));

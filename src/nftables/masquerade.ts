@@ -1,7 +1,7 @@
 import type { Address } from "../net/address.ts";
 import { family } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
-import { type Table, tableName } from "./table.ts";
+import { hostPrefix, type Prefix } from "../net/prefix.ts";
+import { type Rule, type Table, type TableKey, tableName } from "./table.ts";
 
 /** What of a pod the bridge plugin's own `ipMasq` would masquerade. */
 export interface MasqueradeRequest {
@@ -10,6 +10,9 @@ export interface MasqueradeRequest {
   /** The pod's addresses on the bridge, with the subnets that reach it unchanged. */
   readonly addresses: readonly { readonly address: Address; readonly subnet: Prefix }[];
 }
+
+/** RFC 5771, RFC 4291. */
+const MULTICAST = { 4: "224.0.0.0/4" as Prefix, 6: "ff00::/8" as Prefix } as const;
 
 /** Priority "srcnat", where iptables' POSTROUTING of the nat table is. */
 const SRCNAT = 100;
@@ -23,13 +26,19 @@ const SRCNAT = 100;
 export function masqueradeTables(request: MasqueradeRequest): Table[] {
   const families = [...new Set(request.addresses.map(({ address }) => family(address)))];
   return families.map((version): Table => {
-    const ip = version === 4 ? "ip" : "ip6";
-    const multicast = version === 4 ? "224.0.0.0/4" : "ff00::/8";
     const rules = request.addresses
       .filter(({ address }) => family(address) === version)
-      .map(({ address, subnet }) => `${ip} saddr ${address} ${ip} daddr != { ${subnet}, ${multicast} } masquerade`);
+      .map(
+        ({ address, subnet }): Rule => ({
+          matches: [
+            { address: "saddr", in: hostPrefix(address) },
+            { address: "daddr", notIn: [subnet, MULTICAST[version]] },
+          ],
+          action: "masquerade",
+        }),
+      );
     return {
-      family: ip,
+      family: version === 4 ? "ip" : "ip6",
       name: masqueradeName(request),
       chains: [{ name: "postrouting", type: "nat", hook: "postrouting", priority: SRCNAT, rules }],
     };
@@ -37,9 +46,7 @@ export function masqueradeTables(request: MasqueradeRequest): Table[] {
 }
 
 /** Every table that {@link masqueradeTables} can have made for an attachment: DEL needs no address to remove them. */
-export function masqueradeTableKeys(
-  attachment: Pick<MasqueradeRequest, "containerID" | "ifname">,
-): Pick<Table, "family" | "name">[] {
+export function masqueradeTableKeys(attachment: Pick<MasqueradeRequest, "containerID" | "ifname">): TableKey[] {
   const name = masqueradeName(attachment);
   return [
     { family: "ip", name },

@@ -339,12 +339,6 @@ describe("a node that lacks something", () => {
     expect(error.msg).toBe("charon ended (exit status 1); see /run/podvpn/pods/n1-failing+eth0/charon.log");
   });
 
-  test("nft", async () => {
-    const error = await failedAdd(cluster.node(), conf(), { env: { PATH: "/usr/bin:/bin" } });
-    expect(error.code).toBe(101);
-    expect(error.msg).toBe("nft cannot be started (ENOENT); install the program that provides it");
-  });
-
   test("the bridge plugin", async () => {
     const error = await failedAdd(cluster.node(), conf(), { path: [DIST] });
     expect(error.code).toBe(100);

@@ -179,11 +179,6 @@ describe("STATUS", () => {
     expect(await failure(status())).toMatchObject({ code: 50, msg: expect.stringContaining("modprobe tun") });
   });
 
-  test("is 50 without nft", async () => {
-    const error = await failure(status(PATH, { PATH: "/usr/bin:/bin" }));
-    expect(error).toMatchObject({ code: 50, msg: expect.stringContaining("nft cannot be started") });
-  });
-
   test("is 50 without the bridge plugin", async () => {
     expect(await failure(status([DIST]))).toMatchObject({
       code: 50,

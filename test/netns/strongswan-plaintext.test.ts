@@ -15,6 +15,7 @@ import {
 } from "./support/cluster.ts";
 import { DUAL_STACK } from "./support/dual-stack.ts";
 import { eventually } from "./support/eventually.ts";
+import { FaultyPlugin } from "./support/faulty.ts";
 import { Gate, HELD } from "./support/gate.ts";
 import { BOUND_PAYLOAD, Receiver, signalCharon, spoof, Talkers, Wires } from "./support/wire.ts";
 
@@ -100,11 +101,12 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
     });
   });
 
-  test("while the guard is being made, however long that takes", async () => {
-    const gate = await Gate.install(node, HELD.guard);
+  test("while the bridge makes the link, however long that takes: the guard is there before it", async () => {
+    const gate = await Gate.install(node, HELD.bridge);
     await talking("waiting", async (pod, talkers) => {
       const add = pod.add(DUAL_STACK, gate.before(BUILT));
       await gate.held();
+      expect((await pod.exec(["nft", "list", "tables"])).stdout).toContain("table inet podvpn-eth0");
       await talkers.areSilent(100);
       await gate.open();
       await add;
@@ -158,6 +160,18 @@ describe("nothing of a pod that never stops sending leaves in plain", () => {
       await pod.del(bridgeOnly, BUILT);
     });
   });
+});
+
+test("the guard is whole before the bridge is asked for a link", async () => {
+  const plugin = await FaultyPlugin.install(node);
+  await using pod = await node.addPod("ordered");
+  const effects = await plugin.effects((options) => pod.add(DUAL_STACK, options));
+  await pod.del(DUAL_STACK, BUILT);
+  const first = (pattern: RegExp) => effects.findIndex((effect) => pattern.test(effect));
+  for (const part of [/^add the IPv4 rule 221/, /^add the IPv6 rule 221/, /^make the nft table inet podvpn-eth0/]) {
+    expect(first(part)).toBeGreaterThanOrEqual(0);
+    expect(first(part)).toBeLessThan(first(/^spawn .*bridge/));
+  }
 });
 
 describe("nothing for a virtual IP of another node leaves in plain", () => {

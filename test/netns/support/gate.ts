@@ -24,12 +24,6 @@ exit $status`;
 export const HELD = {
   /** The bridge's ADD. */
   bridge: { name: "bridge", when: '[ "$CNI_COMMAND" = ADD ]', real: noted("/usr/lib/cni/bridge") },
-  /** nft, about to make the filter of a guard. */
-  guard: { name: "nft", when: '[[ "$input" == *"create table inet"* ]]', real: noted("/usr/sbin/nft") },
-  /** nft, about to make the masquerade table. */
-  masquerade: { name: "nft", when: '[[ "$input" == *"create table"*masquerade* ]]', real: noted("/usr/sbin/nft") },
-  /** nft, about to remove the masquerade table. */
-  unmasquerade: { name: "nft", when: '[[ "$input" == *"delete table"* ]]', real: noted("/usr/sbin/nft") },
   /** The shell that becomes a charon; it is to be mounted over `/bin/sh` (see {@link Gate.path}). */
   charon: { name: "sh", when: '[[ "$*" == *charon-systemd* ]]', real: 'exec bash --posix "$@"' },
 } as const satisfies Record<string, Program>;

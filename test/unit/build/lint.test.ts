@@ -27,6 +27,7 @@ const cases: readonly (readonly [file: string, line: string, rule?: "noRestricte
   ["src/ipsec/a.ts", 'import "vici";'],
   ["src/ipsec/b.ts", 'import "../vici/index.ts";', "noRestrictedImports"],
   ["src/ipsec/c.ts", 'await import("node:child_process");', "noRestrictedImports"],
+  ["src/nftables/b.ts", 'import "../netlink/netlink.ts";'],
   ["src/nftables/a.ts", 'import "../attachment/record.ts";', "noRestrictedImports"],
   ["src/netlink/a.ts", 'import "netlink/dist/raw.js";'],
   ["src/guard/a.ts", 'import "netlink/dist/raw.js";', "noRestrictedImports"],

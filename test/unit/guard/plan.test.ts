@@ -16,6 +16,11 @@ const POD: GuardRequest = {
   refuse: "blackhole",
 };
 
+const NOT_THE_TUNNEL = [
+  { device: "iifname", isNot: "lo" },
+  { device: "iifname", isNot: "ipsec*" },
+];
+
 describe("the guard of a pod", () => {
   test("refuses each virtual subnet right behind charon's table", () => {
     const { rules } = planGuard(POD);
@@ -36,7 +41,14 @@ describe("the guard of a pod", () => {
       [221, "10.0.0.0/8", "blackhole"],
     ]);
     expect(tables[0]?.chains[0]?.rules).toEqual([
-      'iifname != "lo" iifname != "ipsec*" ip saddr 10.0.0.0/8 ip saddr != { 10.9.0.0/24 } counter drop',
+      {
+        matches: [
+          ...NOT_THE_TUNNEL,
+          { address: "saddr", in: "10.0.0.0/8" },
+          { address: "saddr", notIn: ["10.9.0.0/24"] },
+        ],
+        action: "drop",
+      },
     ]);
   });
 
@@ -46,9 +58,20 @@ describe("the guard of a pod", () => {
     expect(tables).toHaveLength(1);
     const [incoming, outgoing] = tables[0]?.chains ?? [];
     expect(incoming?.hook).toBe("prerouting");
-    expect(incoming?.rules).toContain('iifname != "lo" iifname != "ipsec*" ip6 saddr fd00:173::/64 counter drop');
+    expect(incoming?.rules[1]).toEqual({
+      matches: [...NOT_THE_TUNNEL, { address: "saddr", in: "fd00:173::/64" }, { address: "saddr", notIn: [] }],
+      action: "drop",
+    });
     expect(outgoing?.hook).toBe("postrouting");
-    expect(outgoing?.rules).toContain('oifname != "lo" oifname != "ipsec*" ip daddr 10.173.0.0/16 counter drop');
+    expect(outgoing?.rules[0]).toEqual({
+      matches: [
+        { device: "oifname", isNot: "lo" },
+        { device: "oifname", isNot: "ipsec*" },
+        { address: "daddr", in: "10.173.0.0/16" },
+        { address: "daddr", notIn: [] },
+      ],
+      action: "drop",
+    });
   });
 
   test("with kernel ESP blocks by policies that never have the selector of one of charon's", () => {

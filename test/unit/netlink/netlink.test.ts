@@ -121,6 +121,42 @@ describe("a change", () => {
   });
 });
 
+describe("a transaction", () => {
+  const CHANGES = [
+    { type: 20, flags: 0, body: zeros(4) },
+    { type: 21, flags: 0, body: zeros(4) },
+  ];
+  const answer = (kernel: FakeKernel, ...errnos: readonly number[]) =>
+    kernel.answers.push(({ sequence }) => {
+      const answers = errnos.map((errno, index) => ({
+        type: ERROR,
+        sequence: sequence + 1 + index,
+        body: u32(-errno),
+      }));
+      kernel.deliver(answers);
+    });
+
+  test("is done when each of its changes was acknowledged", async () => {
+    const kernel = new FakeKernel();
+    answer(kernel, 0, 0);
+    await kernel.nl.transaction(10, CHANGES, "try");
+    expect(kernel.calls.at(-1)).toBe("keepAlive false");
+  });
+
+  test("fails with the first refusal", async () => {
+    const kernel = new FakeKernel();
+    answer(kernel, 17, 2);
+    await expect(kernel.nl.transaction(10, CHANGES, "try")).rejects.toMatchObject({ errno: "EEXIST" });
+  });
+
+  test("fails at once when the kernel refuses it as a whole, and answers to nothing else", async () => {
+    const kernel = new FakeKernel();
+    kernel.acknowledge(1);
+    await expect(kernel.nl.transaction(10, CHANGES, "try")).rejects.toMatchObject({ errno: "EPERM" });
+    expect(kernel.calls.at(-1)).toBe("keepAlive false");
+  });
+});
+
 describe("a dump", () => {
   test("gathers what comes in several datagrams, with notifications and other answers between", async () => {
     const kernel = new FakeKernel();
