@@ -9,7 +9,7 @@ export const runtimePackages = {
   "libstrongswan-extra-plugins": "X25519 for strongSwan",
   "containernetworking-plugins": "the CNI plugins bridge and host-local, to which podvpn delegates",
   iproute2: "network namespaces, and a look at links and routes",
-  nftables: "the filter that keeps plain text off the wire",
+  nftables: "nft, with which a stock hub is prepared, and filters are looked at",
   iptables: "the bridge plugin's ipMasq",
   "iputils-ping": "the demo's ping matrix",
   procps: "sysctl in the demo's namespaces",

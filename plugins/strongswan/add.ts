@@ -105,8 +105,8 @@ async function attach(work: Work): Promise<Result> {
   const { call, config, directory, netns, node, pod, undo } = work;
   const dataPlane = await chooseDataPlane(config.dataplane, netns);
   trace("data plane chosen");
-  const mtu = await tunnelMtu(config, dataPlane, node);
-  let record = await firstRecord(work, dataPlane);
+  const [first, mtu] = await Promise.all([firstRecord(work, dataPlane), tunnelMtu(config, dataPlane, node)]);
+  let record = first;
   writeAttachment(directory, record);
   // The guard before any link: a program in the pod may send as soon as there is one.
   const bridge = record.delegate === undefined ? Promise.resolve() : ensureBridge(node, record.delegate);
@@ -210,9 +210,10 @@ function requireOwnSubnets({ containerID, ifname }: AddCall, { virtualSubnets }:
 }
 
 async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Promise<Attachment> {
-  const { call, config, node } = work;
+  const { call, config, node, pod } = work;
+  const [addresses, rulePriority] = await Promise.all([listAddresses(node), freeRulePriority(pod)]);
   // Those of lo stay out: there a hub on this very node keeps its address of the virtual subnet.
-  const own = (await listAddresses(node)).filter(({ index }) => index !== LOOPBACK_INDEX);
+  const own = addresses.filter(({ index }) => index !== LOOPBACK_INDEX);
   const { prevResult, raw } = call.config;
   const chained = prevResult !== undefined;
   // Known before the link is made: with a full tunnel the guard would else refuse the bridge's own gateway to it.
@@ -235,7 +236,7 @@ async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Prom
     masquerade: !chained && raw.ipMasq === true,
     virtualIPs: [],
     hostRoutes: [],
-    rulePriority: await freeRulePriority(work.pod),
+    rulePriority,
     identity: config.identity,
   };
 }

@@ -14,8 +14,11 @@ import type { Guard } from "./plan.ts";
 export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
   await all([
     withSocket(openRoute, netns, guard.rules.length, async (nl) => {
-      for (const rule of guard.rules) await ensureRule(nl, rule);
-      for (const route of guard.routes) await ensureRoute(nl, route);
+      // The kernel takes them in this order, whenever we read its answers.
+      await all([
+        ...guard.rules.map((rule) => ensureRule(nl, rule)),
+        ...guard.routes.map((route) => ensureRoute(nl, route)),
+      ]);
     }),
     withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
       for (const policy of guard.policies) await ensurePolicy(nl, policy);
@@ -42,7 +45,7 @@ export async function removeGuard(guard: Guard, netns?: Netns): Promise<void> {
 }
 
 /** Waits for every part, also when one fails: what is still being done could not be undone. @throws what failed. */
-async function all(parts: readonly Promise<void>[]): Promise<void> {
+async function all(parts: readonly Promise<unknown>[]): Promise<void> {
   const ended = await Promise.allSettled(parts);
   const failures = ended.flatMap((part) => (part.status === "rejected" ? [part.reason] : []));
   if (failures.length === 1) throw failures[0];

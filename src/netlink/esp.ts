@@ -1,7 +1,7 @@
 import { type Address, addressBytes, parseAddress } from "../net/address.ts";
 import { attribute } from "./attributes.ts";
 import { concat, u8, u16, u32, zeros } from "./bytes.ts";
-import { NetlinkError } from "./error.ts";
+import { changed, NetlinkError } from "./error.ts";
 import { af } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "./message.ts";
 import type { Netlink } from "./netlink.ts";
@@ -15,10 +15,12 @@ export async function espRefusal(nl: Netlink): Promise<string | undefined> {
   try {
     await nl.change(XFRM_MSG_NEWSA, NLM_F_CREATE | NLM_F_EXCL, probeState(), "try an ESP security association");
   } catch (error) {
-    if (error instanceof NetlinkError && error.errno !== "EPERM") return error.errno;
-    throw error;
+    if (!(error instanceof NetlinkError) || error.errno === "EPERM") throw error;
+    // EEXIST: one that was killed, or that runs beside us, has succeeded in the same attempt.
+    if (error.errno !== "EEXIST") return error.errno;
   }
-  await nl.change(XFRM_MSG_DELSA, 0, stateId(), "remove the ESP security association of the attempt");
+  // ESRCH: the one beside us has removed it.
+  await changed(nl.change(XFRM_MSG_DELSA, 0, stateId(), "remove the attempt's ESP security association"), "ESRCH");
   return undefined;
 }
 
