@@ -171,6 +171,7 @@ async function seal(directory, output) {
     },
     targets: [{ nodeRange: "node24", platform: "linux", arch: "x64", output }],
   });
+  writeFileSync(output, readFileSync(output)); // in one piece, see copyExecutable in src/os/executable.ts
   chmodSync(output, 0o755);
 }
 

@@ -2,16 +2,17 @@ import {
   chmodSync,
   closeSync,
   constants,
-  copyFileSync,
   fstatSync,
   fsyncSync,
   linkSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { Code, Fault } from "../fault.ts";
 import { untrustedDirectory } from "./trust.ts";
@@ -83,7 +84,8 @@ export function prepareDirectory(directory: string): void {
 export function copyExecutable(source: string, target: string): void {
   translated(target, () =>
     replacing(target, (temporary) => {
-      copyFileSync(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+      // In one piece: then it lies in the page cache in large pages, and a start is 2 ms shorter (docs/BENCHMARKS.md).
+      writeFileSync(temporary, readFileSync(source), { flag: "wx" });
       chmodSync(temporary, 0o755);
       sync(temporary);
     }),
