@@ -27,10 +27,10 @@ export function report(machine: Machine, measurements: Measurements, notes: stri
     "## ADD, DEL and VERSION",
     `${count} rounds; in each, everything once, one after the other (after two rounds that do not count). Whole
 processes, from spawn to exit, started directly by one caller on a node of the testbed, which is a network namespace;
-the hub is a stock strongSwan on another one. Each bridge has one pod all the time. Node and the
-executable are copies that were written to disk in the same way (see the notes). Standard input and output are files. The plugin's configuration is the
-seed's: \`ipMasq\` is on. ESP in user space. Milliseconds. Nothing is subtracted and no round is left out: min, median
-and max say how much else the machine had to do.`,
+the hub is a stock strongSwan on another one. Each bridge has one pod all the time. Node and the executable are copies
+that were written in the same way (the notes say why). Standard input and output are files. The plugin's configuration
+is the seed's: \`ipMasq\` is on. ESP in user space. Milliseconds. Nothing is subtracted and no round is left out: min,
+median and max say how much else the machine had to do.`,
     timeTable(rounds),
     "Ratios are made round by round, of values measured within a second, so that a machine that changes its speed in the course of the run does not change them.",
     ratioTable(rounds),
