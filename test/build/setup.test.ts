@@ -35,7 +35,7 @@ describe("the set-up", () => {
 
   test("says in one sentence that this is not Debian, and which packages to look for", () => {
     const prepare =
-      "echo ID=plan9 >/tmp/podvpn-os-release; mount --bind /tmp/podvpn-os-release /etc/os-release; rm /tmp/podvpn-os-release";
+      "echo ID=plan9 >/tmp/podvpn-os-release; mount -n --bind /tmp/podvpn-os-release /etc/os-release; rm /tmp/podvpn-os-release";
     const { status, stderr } = setup(["apt"], { prepare, path: NO_DPKG });
     expect(status).toBe(1);
     expect(stderr).toMatch(/^This is not Debian: .*charon-systemd.*\n$/);

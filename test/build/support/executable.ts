@@ -33,7 +33,8 @@ export class Installation implements Disposable {
    * empty and its own: what the executable leaves on a node is seen there, and gone afterwards.
    */
   sandboxed(script: string): Ended {
-    const prelude = "mount -t tmpfs -o mode=755 tmpfs /var/lib; mount -t tmpfs -o mode=755 tmpfs /run";
+    // -n: mount(8) would else make /run/mount on the machine.
+    const prelude = "mount -n -t tmpfs -o mode=755 tmpfs /var/lib; mount -n -t tmpfs -o mode=755 tmpfs /run";
     const args = ["--mount", "--propagation", "private", "sh", "-euc", `${prelude}; cd /; ${script}`];
     return call("unshare", args, { PATH: `${this.directory}:/usr/sbin:/usr/bin:/sbin:/bin` });
   }
