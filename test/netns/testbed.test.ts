@@ -7,6 +7,7 @@ import { diffSnapshots } from "../../src/testbed/snapshot.ts";
 import { HUB_SUBNETS, StockHub } from "../../src/testbed/stock-hub.ts";
 import { Testbed } from "../../src/testbed/testbed.ts";
 import { echo, PLAIN_PAYLOAD, Sender } from "../../src/testbed/traffic.ts";
+import { eventually } from "./support/eventually.ts";
 
 const BRIDGE = {
   cniVersion: "1.0.0",
@@ -152,6 +153,8 @@ describe("a sender", () => {
 
     await one.exec(["ip", "route", "add", "blackhole", `${two.address()}/32`]);
     const refusing = await sender.counts();
+    const isRefused = async () => "EINVAL" in (await sender.counts()).refused;
+    await eventually("the sender is refused", 5000, isRefused);
     await one.exec(["ip", "route", "del", "blackhole", `${two.address()}/32`]);
     await sender.answers(20, 5000);
 
