@@ -91,10 +91,11 @@ async function missingAddresses(record: Attachment, open: typeof openRoute): Pro
 async function missingOnNode(record: Attachment): Promise<string[]> {
   using nl = openRoute();
   const existing = await listRoutes(nl, {});
-  const routes = (await nodeRoutes(nl, record))
+  const needed = await nodeRoutes(nl, record);
+  const routes = needed
     .filter((wanted) => !existing.some((route) => isRoute(route, wanted)))
     .map(({ dst, type }) => `${type} route to ${dst} on the node`);
-  const gone = record.hostRoutes.length - (await nodeRoutes(nl, { ...record, virtualSubnets: [] })).length;
+  const gone = record.hostRoutes.length - needed.filter(({ type }) => type === "unicast").length;
   if (gone > 0) routes.push(`link ${record.hostRoutes.map(({ dev }) => dev).join(", ")} on the node`);
   if (!record.masquerade) return routes;
   const tables = await listTables();

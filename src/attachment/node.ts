@@ -1,3 +1,4 @@
+import { REFUSAL_METRIC, refusalRoute } from "../guard/plan.ts";
 import { family } from "../net/address.ts";
 import { prefixLength } from "../net/prefix.ts";
 import { getLink } from "../netlink/links.ts";
@@ -13,9 +14,6 @@ import {
 } from "../netlink/routes.ts";
 import { lockDirectory } from "../os/lock.ts";
 import { type Attachment, type HostRoute, listAttachments, PODS_DIRECTORY } from "./record.ts";
-
-/** Loses to every route that an operator or the kernel makes. */
-const REFUSAL_METRIC = 4000;
 
 /** Milliseconds: others hold this lock for a few netlink messages only. */
 const LOCK_WAIT = 10_000;
@@ -55,16 +53,7 @@ export async function nodeRoutes(nl: Netlink, record: Attachment): Promise<Route
 /** A default route is never refused: the node's own traffic has nothing to do with a pod's full tunnel. */
 function refusals(records: readonly Attachment[]): Route[] {
   const subnets = new Set(records.flatMap(({ virtualSubnets }) => virtualSubnets));
-  return [...subnets]
-    .filter((subnet) => prefixLength(subnet) > 0)
-    .map((dst) => ({
-      dst,
-      type: "unreachable",
-      table: Table.main,
-      scope: "universe",
-      metric: REFUSAL_METRIC,
-      protocol: PROTOCOL_PODVPN,
-    }));
+  return [...subnets].filter((subnet) => prefixLength(subnet) > 0).map((dst) => refusalRoute(dst, "unreachable"));
 }
 
 async function podRoutes(nl: Netlink, records: readonly Attachment[]): Promise<Route[]> {

@@ -29,8 +29,8 @@ export interface Guard {
 /** Priorities of routing rules: exclusions, then charon's table 220, then the refusal of what it had no route for. */
 const EXCLUSION_PRIORITY = 210;
 const REFUSAL_PRIORITY = 221;
-/** Loses to every route of the pod's own. */
-const REFUSAL_METRIC = 4000;
+/** Loses to every route that an operator, another plugin or the kernel makes. */
+export const REFUSAL_METRIC = 4000;
 
 /** Loses to every policy that charon installs (it counts down from about 400,000; the lower number wins). */
 const BLOCK_PRIORITY = 4_000_000_000;
@@ -57,13 +57,16 @@ export function planGuard(request: GuardRequest): Guard {
     ...unique(excluded).map((dst) => rule(EXCLUSION_PRIORITY, dst, { action: "lookup", table: RoutingTable.main })),
     ...virtualSubnets.map((dst) => rule(REFUSAL_PRIORITY, dst, { action: refuse })),
   ];
-  const routes = virtualSubnets.map((dst): Route => {
-    const where = { table: RoutingTable.main, scope: "universe", metric: REFUSAL_METRIC } as const;
-    return { dst, type: refuse, ...where, protocol: PROTOCOL_PODVPN };
-  });
+  const routes = virtualSubnets.map((dst) => refusalRoute(dst, refuse));
   return request.dataPlane === "userspace"
     ? { rules, routes, tables: [filter(request.name, virtualSubnets, excluded)], policies: [] }
     : { rules, routes, tables: [], policies: blockPolicies(virtualSubnets, excluded) };
+}
+
+/** The route of the main table that refuses what has no better one: in a pod, on a hub, on a node. Pure. */
+export function refusalRoute(dst: Prefix, type: GuardRequest["refuse"]): Route {
+  const where = { table: RoutingTable.main, scope: "universe", metric: REFUSAL_METRIC } as const;
+  return { dst, type, ...where, protocol: PROTOCOL_PODVPN };
 }
 
 function rule(priority: number, dst: Prefix, what: Pick<Rule, "action" | "table">): Rule {
