@@ -1,11 +1,16 @@
 import type { Vici } from "vici";
+import { type PodAddress, podAddresses } from "../../src/attachment/addresses.ts";
+import { bridgeConfig, ensureBridge } from "../../src/attachment/bridge.ts";
+import { makeLink, requireLink } from "../../src/attachment/link.ts";
 import { ensureNodeRoutes, removeStaleRoutes } from "../../src/attachment/node.ts";
 import {
-  type Attachment,
   attachmentDirectory,
   attachmentsOf,
   type HostRoute,
+  isStrongswan,
+  LOCK_WAIT,
   readAttachment,
+  type StrongswanAttachment,
   writeAttachment,
 } from "../../src/attachment/record.ts";
 import type { AddCall } from "../../src/cni/dispatch.ts";
@@ -25,18 +30,16 @@ import { getLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { lookupRoute } from "../../src/netlink/routes.ts";
-import { ensureTable, removeTables } from "../../src/nftables/apply.ts";
-import { masqueradeTables } from "../../src/nftables/masquerade.ts";
 import { removeTree } from "../../src/os/file.ts";
 import { type Lock, lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
-import { type PodAddress, podAddresses, podResult } from "./addresses.ts";
-import { type BridgeCall, bridgeAdd, bridgeConfig, bridgeDel, ensureBridge } from "./bridge.ts";
+import { together } from "../../src/together.ts";
 import { freeRulePriority, removeCharonRule } from "./charon-rule.ts";
 import { podGuard } from "./guard.ts";
 import { tunnelMtu } from "./mtu.ts";
-import { LOCK_WAIT, removeAttachment, stopTunnel } from "./remove.ts";
+import { removeAttachment, stopTunnel } from "./remove.ts";
+import { podResult } from "./result.ts";
 import { addVirtualIPs, removeVirtualIPs } from "./virtual-ips.ts";
 
 /** Milliseconds for charon to answer: it takes 10, and half a second when a hundred start at once. */
@@ -86,7 +89,7 @@ export async function add(call: AddCall, config: StrongswanConfig): Promise<Resu
   await using undo = new AsyncDisposableStack();
   undo.defer(() => removeStaleRoutes(node)); // after the record is gone: it tells which routes are stale
   undo.defer(() => removeTree(directory));
-  await requireLink(call, pod);
+  await requireLink("strongswan", call.ifname, call.config.prevResult !== undefined, pod);
   requireOwnSubnets(call, config);
   trace("ready to add");
   const result = await attach({ call, config, directory, netns, lock, node, pod, undo: stages(undo) });
@@ -114,7 +117,15 @@ async function attach(work: Work): Promise<Result> {
   trace("record written, guard set, bridge there");
 
   // Side by side: the bridge spends its time waiting for the kernel, and charon needs no address to start.
-  const [link, vici] = await together(makeLink(work, record), prepareTunnel(work, record, mtu));
+  const [link, vici] = await together(
+    makeLink(
+      { call, ...keyOf(call), args: record.args, lockFd: work.lock.fd },
+      record,
+      call.config.prevResult,
+      undo.link,
+    ),
+    prepareTunnel(work, record, mtu),
+  );
   undo.tunnel.defer(() => vici.close());
   trace("link and charon ready");
   const addresses = podAddresses(link, call.ifname);
@@ -154,7 +165,7 @@ async function attach(work: Work): Promise<Result> {
 async function requireFree(call: AddCall, directory: string, lock: Lock): Promise<void> {
   const record = readAttachment(directory);
   if (record === undefined) return;
-  if (record.phase === "ready") {
+  if (record.phase === "ready" || !isStrongswan(record)) {
     throw new Fault(
       Code.invalidEnvironment,
       `container ${call.containerID} already has ${call.ifname} on network ${record.network}`,
@@ -175,31 +186,14 @@ async function requireFree(call: AddCall, directory: string, lock: Lock): Promis
   });
 }
 
-/** A taken name is told before the bridge is called: its roll-back would remove the link that is there. @throws Fault 4. */
-async function requireLink(call: AddCall, pod: Netlink): Promise<void> {
-  const link = await getLink(pod, call.ifname);
-  const chained = call.config.prevResult !== undefined;
-  if (chained === (link !== undefined)) return;
-  throw chained
-    ? new Fault(
-        Code.invalidEnvironment,
-        `CNI_IFNAME "${call.ifname}" is not in the container, though prevResult is given`,
-        "put strongswan behind the plugin that makes the interface",
-      )
-    : new Fault(
-        Code.invalidEnvironment,
-        `CNI_IFNAME "${call.ifname}" is taken in the container`,
-        "choose another name",
-      );
-}
-
 /**
  * Two tunnels for one prefix would take its route and its guard from each other. Of two that overlap the longer one
  * wins, as among all routes. @throws Fault 7.
  */
 function requireOwnSubnets({ containerID, ifname }: AddCall, { virtualSubnets }: StrongswanConfig): void {
   for (const other of attachmentsOf(containerID)) {
-    const shared = virtualSubnets.find((subnet) => other.virtualSubnets.includes(subnet));
+    const tunnelled = isStrongswan(other) ? other.virtualSubnets : other.meshPrefixes;
+    const shared = virtualSubnets.find((subnet) => tunnelled.includes(subnet));
     if (shared === undefined || other.ifname === ifname) continue;
     throw new Fault(
       Code.invalidConfig,
@@ -209,7 +203,7 @@ function requireOwnSubnets({ containerID, ifname }: AddCall, { virtualSubnets }:
   }
 }
 
-async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Promise<Attachment> {
+async function firstRecord(work: Work, dataPlane: StrongswanAttachment["dataPlane"]): Promise<StrongswanAttachment> {
   const { call, config, node, pod } = work;
   const [addresses, rulePriority] = await Promise.all([listAddresses(node), freeRulePriority(pod)]);
   // Those of lo stay out: there a hub on this very node keeps its address of the virtual subnet.
@@ -224,7 +218,9 @@ async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Prom
   const args = call.env.CNI_ARGS;
   return {
     version: 1,
+    type: "strongswan",
     phase: "adding",
+    addedAt: Date.now(),
     ...keyOf(call),
     network: call.config.name,
     netns: call.netns,
@@ -241,35 +237,14 @@ async function firstRecord(work: Work, dataPlane: Attachment["dataPlane"]): Prom
   };
 }
 
-/** In a chain the link is there already, with whatever masquerading the chain has. */
-async function makeLink(work: Work, record: Attachment): Promise<Result> {
-  const { call, undo } = work;
-  if (record.delegate === undefined) return call.config.prevResult ?? { interfaces: [], ips: [], routes: [] };
-  const request: BridgeCall = {
-    call,
-    ...keyOf(call),
-    config: record.delegate,
-    netns: call.netns,
-    args: record.args,
-    lockFd: work.lock.fd,
-  };
-  // Before the call: also a bridge that failed half-way may have reserved an address.
-  undo.link.defer(() => bridgeDel(request));
-  const result = await bridgeAdd(request);
-  trace("bridge added");
-  if (record.masquerade) await masquerade(work, podAddresses(result, call.ifname));
-  trace("masquerading set");
-  return result;
-}
-
-async function setGuard({ netns, undo }: Work, record: Attachment): Promise<void> {
+async function setGuard({ netns, undo }: Work, record: StrongswanAttachment): Promise<void> {
   const guard = podGuard(record);
   undo.guard.defer(() => removeGuard(guard, netns));
   await applyGuard(guard, netns);
 }
 
 /** A charon that can be told to connect. */
-async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promise<Vici> {
+async function prepareTunnel(work: Work, record: StrongswanAttachment, mtu: number): Promise<Vici> {
   const { config, directory, netns, lock, pod, undo } = work;
   undo.tunnel.defer(() => removeCharonRule(pod, record.rulePriority));
   undo.tunnel.defer(() => stopTunnel(directory));
@@ -289,14 +264,12 @@ async function prepareTunnel(work: Work, record: Attachment, mtu: number): Promi
   return vici;
 }
 
-async function masquerade(work: Work, addresses: readonly PodAddress[]): Promise<void> {
-  const tables = masqueradeTables({ ...keyOf(work.call), addresses });
-  work.undo.link.defer(() => removeTables(tables));
-  for (const table of tables) await ensureTable(table);
-}
-
 /** For a subnet that only the IPAM knew (DHCP), inside a virtual subnet (a full tunnel). */
-async function excludeLink(work: Work, record: Attachment, addresses: readonly PodAddress[]): Promise<Attachment> {
+async function excludeLink(
+  work: Work,
+  record: StrongswanAttachment,
+  addresses: readonly PodAddress[],
+): Promise<StrongswanAttachment> {
   const complete = { ...record, excluded: [...record.excluded, ...addresses.map(({ subnet }) => subnet)] };
   const guard = podGuard(complete);
   if (JSON.stringify(guard) === JSON.stringify(podGuard(record))) return complete;
@@ -309,7 +282,7 @@ async function excludeLink(work: Work, record: Attachment, addresses: readonly P
 /** The way from the node to its pod's virtual IPs: by the pod's address on the link, through the device that has it. */
 async function planHostRoutes(
   node: Netlink,
-  virtualIPs: Attachment["virtualIPs"],
+  virtualIPs: StrongswanAttachment["virtualIPs"],
   addresses: readonly PodAddress[],
 ): Promise<HostRoute[]> {
   const routes: HostRoute[] = [];
@@ -323,14 +296,6 @@ async function planHostRoutes(
     routes.push({ dst: hostPrefix(ip), dev: link.name, ...(same === undefined ? {} : { via: same.address }) });
   }
   return routes;
-}
-
-/** Waits for both, also when one fails: what is still being made cannot be taken back. @throws what failed first. */
-async function together<A, B>(a: Promise<A>, b: Promise<B>): Promise<[A, B]> {
-  const [first, second] = await Promise.allSettled([a, b]);
-  if (first.status === "fulfilled" && second.status === "fulfilled") return [first.value, second.value];
-  const failures = [first, second].flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
-  throw failures.length === 1 ? failures[0] : new AggregateError(failures, "several steps of ADD failed");
 }
 
 function keyOf({ containerID, ifname }: AddCall): { containerID: string; ifname: string } {

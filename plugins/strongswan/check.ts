@@ -1,5 +1,12 @@
+import { bridgeCheck } from "../../src/attachment/bridge.ts";
 import { nodeRoutes } from "../../src/attachment/node.ts";
-import { type Attachment, attachmentDirectory, readAttachment } from "../../src/attachment/record.ts";
+import {
+  attachmentDirectory,
+  isStrongswan,
+  LOCK_WAIT,
+  readAttachment,
+  type StrongswanAttachment,
+} from "../../src/attachment/record.ts";
 import type { CheckCall } from "../../src/cni/dispatch.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { missingOfGuard } from "../../src/guard/apply.ts";
@@ -13,9 +20,7 @@ import { listTables } from "../../src/nftables/apply.ts";
 import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, openNetns } from "../../src/os/namespace.ts";
-import { bridgeCheck } from "./bridge.ts";
 import { podGuard } from "./guard.ts";
-import { LOCK_WAIT } from "./remove.ts";
 
 /** Milliseconds that charon gets to answer. */
 const VICI_TIMEOUT = 2000;
@@ -30,7 +35,7 @@ export async function check(call: CheckCall): Promise<void> {
   using netns = openNetns(call.netns);
   using lock = await lockDirectory(directory, { create: false, wait: LOCK_WAIT });
   const record = lock === undefined ? undefined : readAttachment(directory);
-  if (lock === undefined || record?.phase !== "ready") {
+  if (lock === undefined || record?.phase !== "ready" || !isStrongswan(record)) {
     throw new Fault(
       Code.unknownContainer,
       `no attachment of ${call.ifname} for container ${call.containerID} on this node`,
@@ -61,7 +66,7 @@ export async function check(call: CheckCall): Promise<void> {
   );
 }
 
-async function checkTunnel(directory: string, record: Attachment): Promise<void> {
+async function checkTunnel(directory: string, record: StrongswanAttachment): Promise<void> {
   using charon = findCharon(directory);
   if (charon === undefined) {
     throw new Fault(Code.checkFailed, "the pod's charon does not run", REMEDY, { details: logTail(directory) });
@@ -73,12 +78,12 @@ async function checkTunnel(directory: string, record: Attachment): Promise<void>
 }
 
 /** Later plugins of a chain may have added to the result; what is ours must still be in it. */
-function missingInResult(call: CheckCall, record: Attachment): string[] {
+function missingInResult(call: CheckCall, record: StrongswanAttachment): string[] {
   const present = call.prevResult.ips.map(({ address }) => address.split("/")[0]);
   return record.virtualIPs.filter((ip) => !present.includes(ip)).map((ip) => `${ip} in prevResult`);
 }
 
-async function missingAddresses(record: Attachment, open: typeof openRoute): Promise<string[]> {
+async function missingAddresses(record: StrongswanAttachment, open: typeof openRoute): Promise<string[]> {
   using nl = open();
   const link = await getLink(nl, record.ifname);
   if (link === undefined) return [`interface ${record.ifname}`];
@@ -88,7 +93,7 @@ async function missingAddresses(record: Attachment, open: typeof openRoute): Pro
     .map((ip) => `${ip} on ${record.ifname}`);
 }
 
-async function missingOnNode(record: Attachment): Promise<string[]> {
+async function missingOnNode(record: StrongswanAttachment): Promise<string[]> {
   using nl = openRoute();
   const existing = await listRoutes(nl, {});
   const needed = await nodeRoutes(nl, record);

@@ -1,8 +1,14 @@
-import { type Attachment, attachmentDirectory, readAttachment } from "../../src/attachment/record.ts";
+import { bridgeConfig } from "../../src/attachment/bridge.ts";
+import {
+  attachmentDirectory,
+  isStrongswan,
+  LOCK_WAIT,
+  readAttachment,
+  type StrongswanAttachment,
+} from "../../src/attachment/record.ts";
 import type { DelCall } from "../../src/cni/dispatch.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
-import { bridgeConfig } from "./bridge.ts";
-import { LOCK_WAIT, removeAttachment } from "./remove.ts";
+import { removeAttachment } from "./remove.ts";
 
 /**
  * DEL: idempotent, and content with whatever is left. Reads nothing of `vpn`: a configuration that has since become
@@ -29,9 +35,10 @@ export async function del(call: DelCall): Promise<void> {
 }
 
 /** A damaged record is none: DEL goes by its configuration, and removes it. */
-function intactRecord(directory: string): Attachment | undefined {
+function intactRecord(directory: string): StrongswanAttachment | undefined {
   try {
-    return readAttachment(directory);
+    const record = readAttachment(directory);
+    return record !== undefined && isStrongswan(record) ? record : undefined;
   } catch {
     return undefined;
   }

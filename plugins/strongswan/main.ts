@@ -1,6 +1,6 @@
+import { logged } from "../../src/attachment/logged.ts";
 import type { Call, Plugin } from "../../src/cni/dispatch.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
-import { type LogLevel, openLog } from "../../src/os/log.ts";
 import { trace } from "../../src/os/trace.ts";
 
 /** What a human is told who starts the executable by hand. */
@@ -52,25 +52,3 @@ async function configOf(call: Call, subject: Subject): Promise<StrongswanConfig>
     ...(args === undefined ? {} : { args }),
   });
 }
-
-/** Runs a verb and says in `logFile` what came of it. The two keys are read as they are: DEL reads no configuration. */
-async function logged<T>(verb: string, call: Call & Partial<Subject>, work: () => Promise<T>): Promise<T> {
-  const { logFile, logLevel } = call.config.raw;
-  const path = typeof logFile === "string" && logFile.startsWith("/") ? logFile : undefined;
-  const level = LEVELS.find((name) => name === logLevel) ?? "info";
-  const subject = [verb, call.config.name, call.containerID, call.ifname]
-    .filter((part) => part !== undefined)
-    .join(" ");
-  const log = openLog(path, level, subject);
-  log.write("debug", "begins");
-  try {
-    const result = await work();
-    log.write("info", `done after ${performance.now().toFixed(0)} ms`);
-    return result;
-  } catch (error) {
-    log.write("error", error instanceof Error ? error.message : String(error));
-    throw error;
-  }
-}
-
-const LEVELS: readonly LogLevel[] = ["error", "info", "debug"];

@@ -1,16 +1,16 @@
 import { ViciError } from "vici";
+import type { BridgeConfig } from "../../src/attachment/bridge.ts";
+import { type LinkCall, removeLink, removeMasquerade } from "../../src/attachment/link.ts";
 import { removeStaleRoutes } from "../../src/attachment/node.ts";
-import { type Attachment, type AttachmentKey, recordFile } from "../../src/attachment/record.ts";
+import { type AttachmentKey, recordFile, type StrongswanAttachment } from "../../src/attachment/record.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
 import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
 import { POD_CONNECTION } from "../../src/ipsec/connection.ts";
 import { openRoute } from "../../src/netlink/open.ts";
-import { removeTables } from "../../src/nftables/apply.ts";
-import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
 import { removeTree } from "../../src/os/file.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
-import { type BridgeConfig, bridgeDel } from "./bridge.ts";
+import { Attempts } from "../../src/together.ts";
 import { removeCharonRule } from "./charon-rule.ts";
 import { removeVirtualIPs } from "./virtual-ips.ts";
 
@@ -19,7 +19,7 @@ export interface Removal extends AttachmentKey {
   readonly call: Call;
   readonly directory: string;
   /** What ADD noted; undefined after a reboot, or when a full disk or a crash kept it from being written. */
-  readonly record: Attachment | undefined;
+  readonly record: StrongswanAttachment | undefined;
   /** The bridge's configuration to fall back on without a record; undefined in a chain. */
   readonly bridge: BridgeConfig | undefined;
   /** Whether the configuration asks for masquerading, for want of a record. */
@@ -31,9 +31,6 @@ export interface Removal extends AttachmentKey {
   readonly keepDirectory?: true;
 }
 
-/** Milliseconds to wait for another call for the same attachment: a whole ADD, with a hub that does not answer. */
-export const LOCK_WAIT = 60_000;
-
 /**
  * Removes an attachment: the tunnel (the hub frees the lease), the link and its IPAM address, rules and routes of the
  * node, and last the record, so that what failed can be tried again. Needs no secret, no hub, no namespace and no
@@ -43,36 +40,32 @@ export const LOCK_WAIT = 60_000;
 export async function removeAttachment(removal: Removal): Promise<void> {
   const { directory, record } = removal;
   using netns = openNetnsIfPresent(removal.netns ?? record?.netns);
-  const failures: unknown[] = [];
-  const attempt = async (work: () => Promise<void>) => {
-    try {
-      await work();
-    } catch (error) {
-      failures.push(error);
-    }
-  };
+  const attempts = new Attempts();
   let stop = {};
-  await attempt(async () => {
+  await attempts.try(async () => {
     stop = await terminateTunnel(directory); // over the link, which goes next
   });
   trace("tunnel terminated");
   const delegated = record === undefined ? removal.bridge : record.delegate;
   await Promise.all([
-    attempt(() => (delegated === undefined ? leaveLink(removal, netns) : removeLink(removal, delegated, netns))),
-    attempt(async () => {
-      await stopCharon(directory, stop);
-      trace("charon stopped");
-      await leaveNoRule(record, netns);
-    }).then(() =>
-      // After that: the kernel takes its time (RCU) inside our own system call, and the bridge shall have begun.
-      attempt(async () => {
-        if (record?.masquerade ?? removal.masquerade) await removeTables(masqueradeTableKeys(removal));
-        trace("masquerading removed");
-      }),
+    attempts.try(() =>
+      delegated === undefined ? leaveLink(removal, netns) : removeLink(linkCall(removal), delegated, netns),
     ),
+    attempts
+      .try(async () => {
+        await stopCharon(directory, stop);
+        trace("charon stopped");
+        await leaveNoRule(record, netns);
+      })
+      .then(() =>
+        // After that: the kernel takes its time (RCU) inside our own system call, and the bridge shall have begun.
+        attempts.try(async () => {
+          if (record?.masquerade ?? removal.masquerade) await removeMasquerade(removal);
+          trace("masquerading removed");
+        }),
+      ),
   ]);
-  if (failures.length === 1) throw failures[0];
-  if (failures.length > 1) throw new AggregateError(failures, "several parts of the attachment could not be removed");
+  attempts.finish("several parts of the attachment could not be removed");
   if (removal.keepDirectory) removeTree(recordFile(directory));
   else removeTree(directory);
   trace("all but the node's routes removed");
@@ -111,23 +104,10 @@ async function terminateTunnel(directory: string): Promise<{ readonly grace?: nu
 }
 
 /** charon takes its rule away itself, unless it was killed. */
-async function leaveNoRule(record: Attachment | undefined, netns: Netns | undefined): Promise<void> {
+async function leaveNoRule(record: StrongswanAttachment | undefined, netns: Netns | undefined): Promise<void> {
   if (record === undefined || netns === undefined) return;
   using pod = inNetns(netns, openRoute);
   await removeCharonRule(pod, record.rulePriority);
-}
-
-function removeLink(removal: Removal, config: BridgeConfig, netns: Netns | undefined): Promise<void> {
-  const { call, containerID, ifname, lockFd } = removal;
-  return bridgeDel({
-    call,
-    containerID,
-    ifname,
-    config,
-    netns: netns?.path ?? "",
-    args: removal.record?.args ?? removal.args,
-    ...(lockFd === undefined ? {} : { lockFd }),
-  });
 }
 
 /** In a chain the link stays, another plugin's; charon took the virtual IPs from its own device only. */
@@ -135,4 +115,8 @@ async function leaveLink({ ifname, record }: Removal, netns: Netns | undefined):
   if (netns === undefined || record === undefined) return;
   using pod = inNetns(netns, openRoute);
   await removeVirtualIPs(pod, ifname, record.virtualIPs);
+}
+
+function linkCall({ call, containerID, ifname, record, args, lockFd }: Removal): LinkCall {
+  return { call, containerID, ifname, args: record?.args ?? args, ...(lockFd === undefined ? {} : { lockFd }) };
 }

@@ -1,11 +1,11 @@
+import { bridgeConfig, bridgeNode } from "../../src/attachment/bridge.ts";
+import { available } from "../../src/cni/available.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
 import { findPlugin } from "../../src/cni/execute.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { chooseDataPlane } from "../../src/dataplane/choose.ts";
-import { Code, Fault } from "../../src/fault.ts";
 import { charonExecutable } from "../../src/ipsec/charon.ts";
 import { listTables } from "../../src/nftables/apply.ts";
-import { bridgeConfig, bridgeNode } from "./bridge.ts";
 
 /**
  * STATUS: whether an ADD could succeed, as far as this node tells: charon, nf_tables, a data plane, the configuration (read
@@ -19,13 +19,4 @@ export async function status(call: Call, config: StrongswanConfig): Promise<void
   if (call.config.raw.ipam === undefined) return;
   await available(async () => findPlugin("bridge", call.path));
   await bridgeNode("STATUS", call, bridgeConfig(call.config.raw));
-}
-
-async function available(test: () => Promise<unknown>): Promise<void> {
-  try {
-    await test();
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error;
-    throw new Fault(Code.notAvailable, error.what, error.remedy, { cause: error });
-  }
 }

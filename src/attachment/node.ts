@@ -13,18 +13,18 @@ import {
   Table,
 } from "../netlink/routes.ts";
 import { lockDirectory } from "../os/lock.ts";
-import { type Attachment, type HostRoute, listAttachments, PODS_DIRECTORY } from "./record.ts";
+import { type HostRoute, isStrongswan, listAttachments, PODS_DIRECTORY, type StrongswanAttachment } from "./record.ts";
 
 /** Milliseconds: others hold this lock for a few netlink messages only. */
 const LOCK_WAIT = 10_000;
 
 /**
- * Makes the node's routes for one attachment: the way to its virtual IPs (for probes from the node), and an
+ * Makes the node's routes for one pod with a charon: the way to its virtual IPs (for probes from the node), and an
  * `unreachable` route for each virtual subnet, so that the node itself never sends or forwards a packet for it in
  * plain. Its record must be on disk. Idempotent; nothing has to be undone but the record and {@link removeStaleRoutes}.
  * @throws Fault 11 when the node's lock is held for too long, NetlinkError when the kernel refuses a route.
  */
-export async function ensureNodeRoutes(nl: Netlink, record: Attachment): Promise<void> {
+export async function ensureNodeRoutes(nl: Netlink, record: StrongswanAttachment): Promise<void> {
   using _lock = await lockDirectory(PODS_DIRECTORY, { create: true, shared: true, wait: LOCK_WAIT });
   for (const route of await nodeRoutes(nl, record)) await ensureRoute(nl, route);
 }
@@ -38,7 +38,12 @@ export async function removeStaleRoutes(nl: Netlink): Promise<void> {
   using lock = await lockDirectory(PODS_DIRECTORY, { create: false, wait: LOCK_WAIT });
   const existing = (await listRoutes(nl, { table: Table.main, protocol: PROTOCOL_PODVPN })).filter(isOurs);
   if (existing.length === 0) return;
-  const records = lock === undefined ? [] : listAttachments().map(({ record }) => record);
+  const records =
+    lock === undefined
+      ? []
+      : listAttachments()
+          .map(({ record }) => record)
+          .filter(isStrongswan);
   const wanted = [...refusals(records), ...(await podRoutes(nl, records))];
   for (const route of existing) {
     if (!wanted.some((candidate) => isRoute(route, candidate))) await ensureNoRoute(nl, route);
@@ -46,17 +51,17 @@ export async function removeStaleRoutes(nl: Netlink): Promise<void> {
 }
 
 /** The routes that the node needs for one attachment. */
-export async function nodeRoutes(nl: Netlink, record: Attachment): Promise<Route[]> {
+export async function nodeRoutes(nl: Netlink, record: StrongswanAttachment): Promise<Route[]> {
   return [...refusals([record]), ...(await podRoutes(nl, [record]))];
 }
 
 /** A default route is never refused: the node's own traffic has nothing to do with a pod's full tunnel. */
-function refusals(records: readonly Attachment[]): Route[] {
+function refusals(records: readonly StrongswanAttachment[]): Route[] {
   const subnets = new Set(records.flatMap(({ virtualSubnets }) => virtualSubnets));
   return [...subnets].filter((subnet) => prefixLength(subnet) > 0).map((dst) => refusalRoute(dst, "unreachable"));
 }
 
-async function podRoutes(nl: Netlink, records: readonly Attachment[]): Promise<Route[]> {
+async function podRoutes(nl: Netlink, records: readonly StrongswanAttachment[]): Promise<Route[]> {
   const routes: Route[] = [];
   for (const { dst, via, dev } of records.flatMap((record): readonly HostRoute[] => record.hostRoutes)) {
     const link = await getLink(nl, dev);

@@ -27,16 +27,16 @@ export interface HostRoute {
  * What one ADD made, as far as neither kernel nor daemons can tell. Written before the thing itself is made, so that
  * a DEL finds all of it whenever the ADD was killed. Holds no secret.
  */
-export interface Attachment extends AttachmentKey {
+export type Attachment = StrongswanAttachment | WireguardAttachment;
+
+interface AttachmentBase extends AttachmentKey {
   readonly version: 1;
   /** `adding` until the result was complete: what a killed ADD leaves behind. */
   readonly phase: "adding" | "ready";
+  /** When the ADD began, in milliseconds since 1970. */
+  readonly addedAt: number;
   readonly network: string;
   readonly netns: string;
-  readonly dataPlane: "kernel" | "userspace";
-  readonly virtualSubnets: readonly Prefix[];
-  /** What stays outside the tunnel, as the guard was told. */
-  readonly excluded: readonly Prefix[];
   /** The bridge's configuration as it was given to ADD; absent in a chain, where the link is another plugin's. */
   readonly delegate?: Readonly<Record<string, unknown>>;
   /** CNI_ARGS of the ADD, for a DEL that nobody called: GC. */
@@ -44,12 +44,70 @@ export interface Attachment extends AttachmentKey {
   readonly masquerade: boolean;
   /** What the link was made as: the bridge's result, or in a chain the prevResult. */
   readonly linkResult?: Result;
+}
+
+/** A pod with a charon of its own. */
+export interface StrongswanAttachment extends AttachmentBase {
+  readonly type: "strongswan";
+  readonly dataPlane: "kernel" | "userspace";
+  readonly virtualSubnets: readonly Prefix[];
+  /** What stays outside the tunnel, as the guard was told. */
+  readonly excluded: readonly Prefix[];
   readonly virtualIPs: readonly Address[];
   readonly hostRoutes: readonly HostRoute[];
   /** Priority of charon's own routing rule in the pod: a killed charon leaves it behind. */
   readonly rulePriority: number;
   readonly identity: string;
 }
+
+/** A pod behind a WireGuard device. */
+export interface WireguardAttachment extends AttachmentBase {
+  readonly type: "wireguard";
+  /** Name of the device: on the node, or in the pod when it has its own. */
+  readonly interface: string;
+  /** What goes through the device; nothing of it leaves the pod, or the node, in plain. */
+  readonly meshPrefixes: readonly Prefix[];
+  /** Routes in the pod to `meshPrefixes` by its link, with the tunnel's MTU. */
+  readonly podRoutes: readonly PodRoute[];
+  readonly removeWithLastPod: boolean;
+  /** With `attach: pod`: the device of the pod's own. */
+  readonly own?: OwnDevice;
+}
+
+/** A route in a pod by its link. */
+export interface PodRoute {
+  readonly dst: Prefix;
+  readonly gateway: Address;
+  /** In bytes. */
+  readonly mtu: number;
+}
+
+/** A WireGuard device that was made for one pod and moved into it. */
+export interface OwnDevice {
+  /** Its name before it was moved: that of wireguard-go's socket. */
+  readonly madeAs: string;
+  readonly dataPlane: "kernel" | "userspace";
+  /** What stays outside the tunnel, as the guard was told. */
+  readonly excluded: readonly Prefix[];
+  readonly addresses: readonly Address[];
+  /** Priority of the rule that leads to the routes of the tunnel. */
+  readonly rulePriority: number;
+  /** In bytes. */
+  readonly mtu: number;
+}
+
+/** Whether the record is of the `strongswan` plugin. */
+export function isStrongswan(record: Attachment): record is StrongswanAttachment {
+  return record.type === "strongswan";
+}
+
+/** Whether the record is of the `wireguard` plugin. */
+export function isWireguard(record: Attachment): record is WireguardAttachment {
+  return record.type === "wireguard";
+}
+
+/** Milliseconds to wait for another call for the same attachment: a whole ADD, with a hub that does not answer. */
+export const LOCK_WAIT = 60_000;
 
 /** Characters of a long container ID that stay in the name of its directory. */
 const ID_KEPT = 40;
@@ -117,9 +175,10 @@ export function recordFile(directory: string): string {
   return `${directory}/attachment.json`;
 }
 
-/** Our own file in a directory that only root can write: its version says enough. */
+/** Our own file in a directory that only root can write: its version and type say enough. */
 function isAttachment(record: unknown): record is Attachment {
-  return typeof record === "object" && record !== null && "version" in record && record.version === 1;
+  if (typeof record !== "object" || record === null || !("version" in record && "type" in record)) return false;
+  return record.version === 1 && (record.type === "strongswan" || record.type === "wireguard");
 }
 
 /** FNV-1a, 64 bit: tells names apart without loading node:crypto (4 ms). Nobody gains by a collision of their own IDs. */

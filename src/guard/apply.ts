@@ -5,6 +5,7 @@ import { ensureNoRule, ensureRule, listRules } from "../netlink/rules.ts";
 import { ensureNoPolicy, ensurePolicy, listPolicies } from "../netlink/xfrm.ts";
 import { ensureTable, listTables, removeTables } from "../nftables/apply.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
+import { together } from "../together.ts";
 import type { Guard } from "./plan.ts";
 
 /**
@@ -12,19 +13,19 @@ import type { Guard } from "./plan.ts";
  * @throws NetlinkError for what the kernel refuses.
  */
 export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
-  await all([
+  await together(
     withSocket(openRoute, netns, guard.rules.length, async (nl) => {
       // The kernel takes them in this order, whenever we read its answers.
-      await all([
+      await together(
         ...guard.rules.map((rule) => ensureRule(nl, rule)),
         ...guard.routes.map((route) => ensureRoute(nl, route)),
-      ]);
+      );
     }),
     withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
       for (const policy of guard.policies) await ensurePolicy(nl, policy);
     }),
     ...guard.tables.map((table) => ensureTable(table, netns)),
-  ]);
+  );
 }
 
 /**
@@ -32,7 +33,7 @@ export async function applyGuard(guard: Guard, netns?: Netns): Promise<void> {
  * @throws NetlinkError for the rest.
  */
 export async function removeGuard(guard: Guard, netns?: Netns): Promise<void> {
-  await all([
+  await together(
     removeTables(guard.tables, netns),
     withSocket(openXfrm, netns, guard.policies.length, async (nl) => {
       for (const policy of guard.policies) await ensureNoPolicy(nl, policy);
@@ -41,15 +42,7 @@ export async function removeGuard(guard: Guard, netns?: Netns): Promise<void> {
       for (const route of guard.routes) await ensureNoRoute(nl, route);
       for (const rule of guard.rules) await ensureNoRule(nl, rule);
     }),
-  ]);
-}
-
-/** Waits for every part, also when one fails: what is still being done could not be undone. @throws what failed. */
-async function all(parts: readonly Promise<unknown>[]): Promise<void> {
-  const ended = await Promise.allSettled(parts);
-  const failures = ended.flatMap((part) => (part.status === "rejected" ? [part.reason] : []));
-  if (failures.length === 1) throw failures[0];
-  if (failures.length > 1) throw new AggregateError(failures, "several parts of the guard failed");
+  );
 }
 
 /** What of a guard is missing, in words; empty when it is whole. @throws NetlinkError. */

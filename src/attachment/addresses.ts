@@ -1,7 +1,7 @@
-import type { Result } from "../../src/cni/result.ts";
-import { Code, Fault } from "../../src/fault.ts";
-import type { Address } from "../../src/net/address.ts";
-import { hostPrefix, interfaceAddress, type Prefix, prefixOf } from "../../src/net/prefix.ts";
+import type { Result } from "../cni/result.ts";
+import { Code, Fault } from "../fault.ts";
+import type { Address } from "../net/address.ts";
+import { interfaceAddress, type Prefix, prefixOf } from "../net/prefix.ts";
 
 /** An address that the link gave the pod. */
 export interface PodAddress {
@@ -31,25 +31,8 @@ export function podAddresses(result: Result, ifname: string): PodAddress[] {
     });
 }
 
-/**
- * The link's result with the virtual IPs added: first, so that runtimes take them for the pod's addresses, on the
- * interface that the runtime named, with a route for each virtual subnet. Interfaces and their indices stay. Pure.
- */
-export function podResult(
-  link: Result,
-  ifname: string,
-  tunnel: { readonly virtualIPs: readonly Address[]; readonly virtualSubnets: readonly Prefix[]; readonly mtu: number },
-): Result {
-  const index = podInterface(link, ifname);
-  const at = index === undefined ? {} : { interface: index };
-  return {
-    ...link,
-    ips: [...tunnel.virtualIPs.map((ip) => ({ address: hostPrefix(ip) as string, ...at })), ...link.ips],
-    routes: [...link.routes, ...tunnel.virtualSubnets.map((dst) => ({ dst, mtu: tunnel.mtu }))],
-  };
-}
-
-function podInterface(result: Result, ifname: string): number | undefined {
+/** Index of the pod's interface in `interfaces`; undefined where a result names none. */
+export function podInterface(result: Result, ifname: string): number | undefined {
   const index = result.interfaces.findIndex(({ name, sandbox }) => name === ifname && sandbox !== undefined);
   return index < 0 ? undefined : index;
 }

@@ -1,11 +1,11 @@
-import type { AttachmentKey } from "../../src/attachment/record.ts";
-import { type DelegateOptions, delegate } from "../../src/cni/delegate.ts";
-import type { Call } from "../../src/cni/dispatch.ts";
-import type { Result } from "../../src/cni/result.ts";
-import { delegateConfig } from "../../src/config/delegate.ts";
-import { changed } from "../../src/netlink/error.ts";
-import { addLink, getLink } from "../../src/netlink/links.ts";
-import type { Netlink } from "../../src/netlink/netlink.ts";
+import { type DelegateOptions, delegate } from "../cni/delegate.ts";
+import type { Call } from "../cni/dispatch.ts";
+import type { Result } from "../cni/result.ts";
+import { delegateConfig } from "../config/delegate.ts";
+import { changed } from "../netlink/error.ts";
+import { addLink, getLink } from "../netlink/links.ts";
+import type { Netlink } from "../netlink/netlink.ts";
+import type { AttachmentKey } from "./record.ts";
 
 /** The delegate's configuration: ours without our own keys (SPEC 1.1.0, section 4). */
 export type BridgeConfig = Readonly<Record<string, unknown>>;
@@ -17,6 +17,11 @@ export type BridgeConfig = Readonly<Record<string, unknown>>;
 export function bridgeConfig(raw: Readonly<Record<string, unknown>>): BridgeConfig {
   const { ipMasqBackend: _, ...config } = delegateConfig(raw);
   return { ...config, ipMasq: false };
+}
+
+/** The name of the bridge; "cni0" is the bridge plugin's own default. */
+export function bridgeName(config: BridgeConfig): string {
+  return typeof config.bridge === "string" ? config.bridge : "cni0";
 }
 
 /** For whom the bridge is called, and with what environment. */
@@ -57,7 +62,7 @@ export async function bridgeNode(verb: "STATUS" | "GC", call: Call, config: Brid
  * A bridge with VLANs is left to the plugin, which sets VLAN filtering only on bridges that it makes.
  */
 export async function ensureBridge(nl: Netlink, config: BridgeConfig): Promise<void> {
-  const name = typeof config.bridge === "string" ? config.bridge : "cni0";
+  const name = bridgeName(config);
   if (config.vlan !== undefined || config.vlanTrunk !== undefined) return;
   if ((await getLink(nl, name)) !== undefined) return;
   const mtu = typeof config.mtu === "number" && config.mtu > 0 ? { mtu: config.mtu } : {};
