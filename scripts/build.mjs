@@ -1,5 +1,5 @@
 // Builds dist/podvpn, the single-file executable, and beside it the same program as plain bundles for tests.
-//   dist/podvpn, dist/strongswan     one file under the names of its programs (src/programs.ts)
+//   dist/podvpn, dist/strongswan, …     one file under the names of its programs (src/programs.ts)
 //   dist/bundle.cjs                  the same program for a plain Node 24, in one piece, with the addons beside it
 //   dist/bundle-faults.cjs           the same, able to die after its k-th effect (src/os/effect.ts)
 import { createHash } from "node:crypto";
@@ -32,7 +32,7 @@ const addons = {
 };
 
 /** The modules of src/start. */
-const parts = ["strongswan", "cli"];
+const parts = ["strongswan", "wireguard", "cli"];
 
 const sha256 = (file) => createHash("sha256").update(readFileSync(file)).digest("hex");
 

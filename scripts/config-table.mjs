@@ -1,17 +1,21 @@
-// Writes the configuration table of README.md from the schema, between the two markers.
+// Writes the configuration tables of README.md from the schemas, each between its two markers.
 //   node scripts/config-table.mjs [--check] [FILE]     --check changes nothing and fails when the table is out of date
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 
-const BEGIN = "<!-- config-table:begin -->";
-const END = "<!-- config-table:end -->";
+/** What stands before and behind each table; the file must have at least one of them. */
+const markers = {
+  strongswan: ["<!-- config-table:begin -->", "<!-- config-table:end -->"],
+  wireguard: ["<!-- config-table-wireguard:begin -->", "<!-- config-table-wireguard:end -->"],
+};
 const root = new URL("..", import.meta.url).pathname;
 
 /** Bundled, because the sources use syntax that Node's type stripping does not take away. */
 async function loadFields() {
+  const exports = ["strongswan-fields", "wireguard-fields"].map((name) => `export * from "./src/config/${name}.ts";`);
   const { outputFiles } = await build({
-    entryPoints: [`${root}src/config/strongswan-fields.ts`],
+    stdin: { contents: exports.join("\n"), resolveDir: root },
     bundle: true,
     platform: "node",
     format: "esm",
@@ -37,24 +41,30 @@ function cell(text) {
   return text.replaceAll("|", "\\|").replaceAll("<", "&lt;");
 }
 
-function withTable(text, table) {
-  const begin = text.indexOf(BEGIN);
-  const end = text.indexOf(END);
-  if (begin < 0 || end < begin) throw new Error(`${file} has no ${BEGIN} … ${END}`);
-  return `${text.slice(0, begin + BEGIN.length)}\n${table}\n${text.slice(end)}`;
+function tableOf(rows) {
+  return ["| Key | Value | Default | Meaning |", "|---|---|---|---|", ...rows].join("\n");
+}
+
+/** As it was when there is no such table in it. */
+function withTable(text, [beginMarker, endMarker], table) {
+  const begin = text.indexOf(beginMarker);
+  const end = text.indexOf(endMarker);
+  if (begin < 0 && end < 0) return text;
+  if (begin < 0 || end < begin) throw new Error(`${file} has no ${beginMarker} … ${endMarker}`);
+  return `${text.slice(0, begin + beginMarker.length)}\n${table}\n${text.slice(end)}`;
 }
 
 const { values, positionals } = parseArgs({ options: { check: { type: "boolean" } }, allowPositionals: true });
 const file = positionals[0] ?? `${root}README.md`;
-const { vpnFields, rootFields } = await loadFields();
-const table = [
-  "| Key | Value | Default | Meaning |",
-  "|---|---|---|---|",
-  ...rows(vpnFields(), "vpn."),
-  ...rows(rootFields(), ""),
-].join("\n");
+const { vpnFields, rootFields, wireguardFields, peerFields } = await loadFields();
+const tables = {
+  strongswan: tableOf([...rows(vpnFields(), "vpn."), ...rows(rootFields(), "")]),
+  wireguard: tableOf([...rows(wireguardFields(), "wireguard."), ...rows(peerFields(), "wireguard.peers[].")]),
+};
 const before = readFileSync(file, "utf8");
-const after = withTable(before, table);
+if (!Object.values(markers).some(([begin]) => before.includes(begin)))
+  throw new Error(`${file} has no markers of a table`);
+const after = Object.entries(tables).reduce((text, [name, table]) => withTable(text, markers[name], table), before);
 if (after !== before && values.check) {
   console.error(`${file}: the configuration table is out of date; run node scripts/config-table.mjs`);
   process.exitCode = 1;

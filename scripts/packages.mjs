@@ -7,6 +7,8 @@ export const runtimePackages = {
   "libcharon-extra-plugins": "ESP in user space (kernel-libipsec), for kernels without it",
   "libstrongswan-standard-plugins": "AES-GCM for strongSwan",
   "libstrongswan-extra-plugins": "X25519 for strongSwan",
+  "wireguard-go": "WireGuard in user space, for kernels without it",
+  "wireguard-tools": "wg, for a look at WireGuard devices that is not ours",
   "containernetworking-plugins": "the CNI plugins bridge and host-local, to which podvpn delegates",
   iproute2: "network namespaces, and a look at links and routes",
   nftables: "nft, with which a stock hub is prepared, and filters are looked at",

@@ -1,6 +1,7 @@
 import type { Vici } from "vici";
 import { type PodAddress, podAddresses } from "../../src/attachment/addresses.ts";
 import { bridgeConfig, ensureBridge } from "../../src/attachment/bridge.ts";
+import { requireFree } from "../../src/attachment/free.ts";
 import { makeLink, requireLink } from "../../src/attachment/link.ts";
 import { ensureNodeRoutes, removeStaleRoutes } from "../../src/attachment/node.ts";
 import {
@@ -9,7 +10,6 @@ import {
   type HostRoute,
   isStrongswan,
   LOCK_WAIT,
-  readAttachment,
   type StrongswanAttachment,
   writeAttachment,
 } from "../../src/attachment/record.ts";
@@ -20,6 +20,7 @@ import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { chooseDataPlane } from "../../src/dataplane/choose.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
+import { freeRulePriority, removeTunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { startCharon } from "../../src/ipsec/charon.ts";
 import { connectPod, loadPsk } from "../../src/ipsec/pod-tunnel.ts";
 import { POD_SETTINGS } from "../../src/ipsec/strongswan-conf.ts";
@@ -35,7 +36,6 @@ import { type Lock, lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
 import { together } from "../../src/together.ts";
-import { freeRulePriority, removeCharonRule } from "./charon-rule.ts";
 import { podGuard } from "./guard.ts";
 import { tunnelMtu } from "./mtu.ts";
 import { removeAttachment, stopTunnel } from "./remove.ts";
@@ -85,7 +85,7 @@ export async function add(call: AddCall, config: StrongswanConfig): Promise<Resu
   trace("namespace open, lock held");
   using node = openRoute();
   using pod = inNetns(netns, openRoute);
-  await requireFree(call, directory, lock);
+  await requireFree(call, directory, isStrongswan, (record) => clear(call, directory, record, lock));
   await using undo = new AsyncDisposableStack();
   undo.defer(() => removeStaleRoutes(node)); // after the record is gone: it tells which routes are stale
   undo.defer(() => removeTree(directory));
@@ -161,18 +161,9 @@ async function attach(work: Work): Promise<Result> {
   return podResult(link, call.ifname, { virtualIPs: tunnel.virtualIPs, virtualSubnets: config.virtualSubnets, mtu });
 }
 
-/** SPEC 1.1.0: a second ADD without a DEL is an error; what a killed ADD left is cleared away. @throws Fault 4. */
-async function requireFree(call: AddCall, directory: string, lock: Lock): Promise<void> {
-  const record = readAttachment(directory);
-  if (record === undefined) return;
-  if (record.phase === "ready" || !isStrongswan(record)) {
-    throw new Fault(
-      Code.invalidEnvironment,
-      `container ${call.containerID} already has ${call.ifname} on network ${record.network}`,
-      "call DEL before a second ADD",
-    );
-  }
-  await removeAttachment({
+/** Clears away what a killed ADD left, in the same, locked directory. */
+function clear(call: AddCall, directory: string, record: StrongswanAttachment, lock: Lock): Promise<void> {
+  return removeAttachment({
     call,
     ...keyOf(call),
     directory,
@@ -246,7 +237,7 @@ async function setGuard({ netns, undo }: Work, record: StrongswanAttachment): Pr
 /** A charon that can be told to connect. */
 async function prepareTunnel(work: Work, record: StrongswanAttachment, mtu: number): Promise<Vici> {
   const { config, directory, netns, lock, pod, undo } = work;
-  undo.tunnel.defer(() => removeCharonRule(pod, record.rulePriority));
+  undo.tunnel.defer(() => removeTunnelRule(pod, record.rulePriority));
   undo.tunnel.defer(() => stopTunnel(directory));
   const vici = await startCharon({
     directory,

@@ -3,9 +3,6 @@ import type { Call, Plugin } from "../../src/cni/dispatch.ts";
 import type { StrongswanConfig } from "../../src/config/strongswan.ts";
 import { trace } from "../../src/os/trace.ts";
 
-/** What a human is told who starts the executable by hand. */
-export const ABOUT = "strongswan: CNI plugin that gives each pod an IPsec tunnel and a virtual IP (podvpn)";
-
 /** The `strongswan` plugin: each verb loads what it needs, and no more. */
 export async function plugin(): Promise<Plugin> {
   return {

@@ -4,6 +4,7 @@ import { type LinkCall, removeLink, removeMasquerade } from "../../src/attachmen
 import { removeStaleRoutes } from "../../src/attachment/node.ts";
 import { type AttachmentKey, recordFile, type StrongswanAttachment } from "../../src/attachment/record.ts";
 import type { Call } from "../../src/cni/dispatch.ts";
+import { removeTunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
 import { POD_CONNECTION } from "../../src/ipsec/connection.ts";
 import { openRoute } from "../../src/netlink/open.ts";
@@ -11,7 +12,6 @@ import { removeTree } from "../../src/os/file.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
 import { Attempts } from "../../src/together.ts";
-import { removeCharonRule } from "./charon-rule.ts";
 import { removeVirtualIPs } from "./virtual-ips.ts";
 
 /** What is to be removed, and how a delegate is called for it. */
@@ -107,7 +107,7 @@ async function terminateTunnel(directory: string): Promise<{ readonly grace?: nu
 async function leaveNoRule(record: StrongswanAttachment | undefined, netns: Netns | undefined): Promise<void> {
   if (record === undefined || netns === undefined) return;
   using pod = inNetns(netns, openRoute);
-  await removeCharonRule(pod, record.rulePriority);
+  await removeTunnelRule(pod, record.rulePriority);
 }
 
 /** In a chain the link stays, another plugin's; charon took the virtual IPs from its own device only. */

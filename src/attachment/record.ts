@@ -1,7 +1,7 @@
 import type { Result } from "../cni/result.ts";
 import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
-import type { Prefix } from "../net/prefix.ts";
+import type { InterfaceAddress, Prefix } from "../net/prefix.ts";
 import { listDirectory, readText, writeAtomic } from "../os/file.ts";
 
 /** Where everything lies that lives as long as this boot: a tmpfs on every distribution. */
@@ -89,7 +89,10 @@ export interface OwnDevice {
   readonly dataPlane: "kernel" | "userspace";
   /** What stays outside the tunnel, as the guard was told. */
   readonly excluded: readonly Prefix[];
-  readonly addresses: readonly Address[];
+  /** Of its own, by the configuration. */
+  readonly addresses: readonly InterfaceAddress[];
+  /** The pod's addresses on its link, which stand for those of a family in which the device has none. */
+  readonly sources: readonly Address[];
   /** Priority of the rule that leads to the routes of the tunnel. */
   readonly rulePriority: number;
   /** In bytes. */
@@ -181,8 +184,8 @@ function isAttachment(record: unknown): record is Attachment {
   return record.version === 1 && (record.type === "strongswan" || record.type === "wireguard");
 }
 
-/** FNV-1a, 64 bit: tells names apart without loading node:crypto (4 ms). Nobody gains by a collision of their own IDs. */
-function fnv1a64(text: string): string {
+/** FNV-1a, 64 bit, in 16 hexadecimal digits: tells names apart without loading node:crypto (4 ms). Nobody gains by a collision of their own IDs. */
+export function fnv1a64(text: string): string {
   let hash = 0xcbf29ce484222325n;
   for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
   return hash.toString(16).padStart(16, "0");

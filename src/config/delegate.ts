@@ -1,5 +1,5 @@
 /** The keys that are podvpn's own; all others belong to the bridge plugin, also those that we do not know. */
-const OWN_KEYS: readonly string[] = ["vpn", "logFile", "logLevel"];
+const OWN_KEYS: readonly string[] = ["vpn", "wireguard", "logFile", "logLevel"];
 
 /**
  * The configuration of the bridge plugin that does the link for us: ours without our own keys. Pure.

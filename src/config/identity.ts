@@ -1,7 +1,7 @@
 import type { Issue } from "./issues.ts";
 import { issuesFault, shown } from "./issues.ts";
 
-/** What the placeholders of `vpn.identity` stand for. */
+/** What the placeholders of a template stand for. */
 export interface IdentityValues {
   readonly containerID: string;
   /** Name of the interface inside the container. */
@@ -30,25 +30,38 @@ export function legalIdentity(text: string): boolean {
 }
 
 /**
- * The identity that `template` makes of `values`: `{containerID}`, `{ifname}`, `{node}` and `{args.NAME}` (of CNI_ARGS)
- * are replaced, each once: a value with braces is not read again. Issues for every other placeholder, for a NAME that
- * CNI_ARGS does not have, and for a result that is no identity.
+ * The identity that `template` makes of `values`, as {@link expandTemplate} does it. Issues also for a result that is
+ * no identity.
  */
 export function identityOf(
   template: string,
   values: IdentityValues,
 ): { readonly identity: string; readonly issues: readonly Issue[] } {
+  const { text: identity, issues } = expandTemplate("vpn.identity", template, values);
+  if (issues.length > 0 || legalIdentity(identity)) return { identity, issues };
+  const becomes = identity === template ? "" : `, which becomes ${shown(identity)}`;
+  const what = `vpn.identity is ${shown(template)}${becomes}`;
+  return { identity, issues: [{ what, remedy: `give ${IDENTITY_EXPECTED}` }] };
+}
+
+/**
+ * The text that `template` makes of `values`: `{containerID}`, `{ifname}`, `{node}` and `{args.NAME}` (of CNI_ARGS) are
+ * replaced, each once: a value with braces is not read again. Issues for every other placeholder, and for a NAME that
+ * CNI_ARGS does not have.
+ * @param field The key of the configuration that has the template.
+ */
+export function expandTemplate(
+  field: string,
+  template: string,
+  values: IdentityValues,
+): { readonly text: string; readonly issues: readonly Issue[] } {
   const issues: Issue[] = [];
-  const identity = template.replaceAll(/\{([^{}]*)\}/g, (placeholder, name: string) => {
+  const text = template.replaceAll(/\{([^{}]*)\}/g, (placeholder, name: string) => {
     const value = lookUp(name, values);
-    if (value === undefined) issues.push(unknownPlaceholder(placeholder, name, values));
+    if (value === undefined) issues.push(unknownPlaceholder(field, placeholder, name, values));
     return value ?? "";
   });
-  if (issues.length === 0 && !legalIdentity(identity)) {
-    const becomes = identity === template ? "" : `, which becomes ${shown(identity)}`;
-    issues.push({ what: `vpn.identity is ${shown(template)}${becomes}`, remedy: `give ${IDENTITY_EXPECTED}` });
-  }
-  return { identity, issues };
+  return { text, issues };
 }
 
 /** {@link identityOf} for those who want nothing but the identity. @throws Fault 7. */
@@ -69,8 +82,8 @@ function lookUp(name: string, values: IdentityValues): string | undefined {
   return args === undefined ? arg : args.get(arg);
 }
 
-function unknownPlaceholder(placeholder: string, name: string, { args }: IdentityValues): Issue {
-  const what = `vpn.identity has the placeholder ${shown(placeholder)}`;
+function unknownPlaceholder(field: string, placeholder: string, name: string, { args }: IdentityValues): Issue {
+  const what = `${field} has the placeholder ${shown(placeholder)}`;
   if (!name.startsWith("args.")) {
     return { what, remedy: "use {containerID}, {ifname}, {node}, or {args.NAME} for a NAME in CNI_ARGS" };
   }

@@ -27,20 +27,47 @@ export interface SecretFileAccess {
  * @param field The key of the configuration that names the file.
  */
 export function readPskFile(field: string, path: string, access: SecretFileAccess): Secret | Issue {
+  const bytes = readOwnFile(field, path, "nobody", access);
+  if (!(bytes instanceof Uint8Array)) return bytes;
+  return parsePskFile(bytes) ?? refusedFile(field, path, "which holds no key", "write a key into it as for PSK");
+}
+
+/**
+ * The bytes of a regular file of root's or of ours, or why it is not taken.
+ * @param field The key of the configuration that names the file.
+ * @param others What everybody else may do with it: nothing, as it holds a secret, or read it.
+ */
+export function readOwnFile(
+  field: string,
+  path: string,
+  others: "nobody" | "readers",
+  access: SecretFileAccess,
+): Uint8Array | Issue {
   const file = openFile(path, access);
   if (file instanceof Fault) return { what: `${field}: ${file.what}`, remedy: file.remedy };
-  const refused = (why: string, remedy: string): Issue => ({ what: `${field} is ${shown(path)}, ${why}`, remedy });
+  const refused = (why: string, remedy: string) => refusedFile(field, path, why, remedy);
   if (file === undefined) return refused("which does not exist", "make the file, or correct the path");
   if ((file.mode & FILE_TYPE) !== REGULAR_FILE) return refused("which is no regular file", "give the path of a file");
   if (file.uid !== 0 && file.uid !== access.euid) {
     return refused(`which belongs to user ${file.uid}`, "make it root's, with chown root");
   }
   // The group counts as others: who is in it changes without anybody looking at this file.
-  if ((file.mode & 0o077) !== 0) {
+  const { forbidden, may, remedy } = OTHERS[others];
+  if ((file.mode & forbidden) !== 0) {
     const mode = (file.mode & 0o7777).toString(8).padStart(4, "0");
-    return refused(`which others than its owner may use (mode ${mode})`, "close it, with chmod 600");
+    return refused(`which others than its owner may ${may} (mode ${mode})`, remedy);
   }
-  return parsePskFile(file.bytes) ?? refused("which holds no key", "write a key into it as for PSK");
+  return file.bytes;
+}
+
+const OTHERS = {
+  nobody: { forbidden: 0o077, may: "use", remedy: "close it, with chmod 600" },
+  readers: { forbidden: 0o022, may: "change", remedy: "close it, with chmod go-w" },
+} as const;
+
+/** An issue with the file that `field` names. */
+export function refusedFile(field: string, path: string, why: string, remedy: string): Issue {
+  return { what: `${field} is ${shown(path)}, ${why}`, remedy };
 }
 
 const FILE_TYPE = 0o170000;

@@ -14,6 +14,8 @@ export interface GuardRequest {
   /** Prefixes that stay outside the tunnel; only those inside a virtual subnet make a difference. */
   readonly excluded: readonly Prefix[];
   readonly dataPlane: "kernel" | "userspace";
+  /** The tunnel's own device, where it has one: not charon's. */
+  readonly device?: string;
   /** A pod drops silently (its clients wait for the tunnel to come back); a hub tells the sender. */
   readonly refuse: "blackhole" | "unreachable";
 }
@@ -37,7 +39,7 @@ const BLOCK_PRIORITY = 4_000_000_000;
 const EXCLUSION_POLICY_PRIORITY = 3_900_000_000;
 
 /** Interfaces of kernel-libipsec: the only ones by which decrypted packets come and packets to be encrypted go. */
-const TUNNEL_INTERFACES = "ipsec*";
+const CHARON_DEVICES = "ipsec*";
 
 /**
  * The fail-closed guard of a namespace: nothing to the virtual subnets leaves in plain, nothing from them is taken in
@@ -59,7 +61,7 @@ export function planGuard(request: GuardRequest): Guard {
   ];
   const routes = virtualSubnets.map((dst) => refusalRoute(dst, refuse));
   return request.dataPlane === "userspace"
-    ? { rules, routes, tables: [filter(request.name, virtualSubnets, excluded)], policies: [] }
+    ? { rules, routes, tables: [filter(request, excluded)], policies: [] }
     : { rules, routes, tables: [], policies: blockPolicies(virtualSubnets, excluded) };
 }
 
@@ -73,14 +75,15 @@ function rule(priority: number, dst: Prefix, what: Pick<Rule, "action" | "table"
   return { family: family(dst), priority, dst, protocol: PROTOCOL_PODVPN, ...what };
 }
 
-function filter(name: string, virtualSubnets: readonly Prefix[], excluded: readonly Prefix[]): Table {
+function filter(request: GuardRequest, excluded: readonly Prefix[]): Table {
+  const { name, virtualSubnets, device: tunnel = CHARON_DEVICES } = request;
   const drop = (address: "saddr" | "daddr", device: "iifname" | "oifname") =>
     virtualSubnets.map((subnet): FilterRule => {
       const exceptions = excluded.filter((prefix) => contains(subnet, prefix));
       return {
         matches: [
           { device, isNot: "lo" },
-          { device, isNot: TUNNEL_INTERFACES },
+          { device, isNot: tunnel },
           { address, in: subnet },
           { address, notIn: unique(exceptions) },
         ],

@@ -1,3 +1,4 @@
+import { applySysctls, restoreSysctls } from "../forwarding/sysctl.ts";
 import { applyGuard, removeGuard } from "../guard/apply.ts";
 import { type Guard, planGuard } from "../guard/plan.ts";
 import type { DataPlane } from "../ipsec/strongswan-conf.ts";
@@ -7,8 +8,8 @@ import { ensureAddress, ensureNoAddress, type LinkAddress } from "../netlink/add
 import { listLinks } from "../netlink/links.ts";
 import { openRoute } from "../netlink/open.ts";
 import { ensureNoRule, listRules, type Rule } from "../netlink/rules.ts";
+import { writeSysctl } from "../os/sysctl.ts";
 import type { HubRecord } from "./record.ts";
-import { readSysctl, type SysctlChange, writeSysctl } from "./sysctl.ts";
 
 /** Number of charon's routing table and of its rule's priority: see `charonOptions`. */
 export const ROUTING_TABLE = 220;
@@ -32,12 +33,12 @@ export async function raise(record: HubRecord): Promise<void> {
   await applyGuard(hubGuard(record.subnets, record.dataPlane));
   using nl = openRoute();
   for (const address of record.addresses) await ensureAddress(nl, ownAddress(address));
-  for (const { key, after } of record.sysctls) await writeSysctl(key, after);
+  applySysctls(record.sysctls);
 }
 
 /** Takes all of it away, the guard last, and puts settings back as they were. Idempotent. @throws Fault 101 or 102. */
 export async function lower(record: HubRecord): Promise<void> {
-  for (const change of [...record.sysctls].reverse()) await putBack(change);
+  restoreSysctls(record.sysctls);
   using nl = openRoute();
   for (const address of record.addresses) await ensureNoAddress(nl, ownAddress(address));
   const rules = (await listRules(nl)).filter(isCharons);
@@ -58,12 +59,7 @@ export function isCharons({ priority, table }: Rule): boolean {
 export async function stopRedirects(): Promise<void> {
   using nl = openRoute();
   const tunnels = (await listLinks(nl)).map(({ name }) => name).filter((name) => /^ipsec\d+$/.test(name));
-  for (const name of tunnels) await writeSysctl(`net/ipv4/conf/${name}/send_redirects`, "0");
-}
-
-/** A setting that somebody else has changed in the meantime, or whose interface is gone, is not ours any more. */
-async function putBack({ key, before, after }: SysctlChange): Promise<void> {
-  if (readSysctl(key) === after) await writeSysctl(key, before);
+  for (const name of tunnels) writeSysctl(`net/ipv4/conf/${name}/send_redirects`, "0");
 }
 
 function ownAddress(address: Address): LinkAddress {

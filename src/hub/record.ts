@@ -1,8 +1,8 @@
+import { mergedSysctls, type SysctlChange } from "../forwarding/sysctl.ts";
 import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 import type { Address, Family } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { readLink, readText, writeAtomic } from "../os/file.ts";
-import type { SysctlChange } from "./sysctl.ts";
 import type { Wanted } from "./wanted.ts";
 
 /**
@@ -77,12 +77,11 @@ export function takeover(earlier: HubRecord | undefined, wanted: HubShape): Take
 /** The record of a hub that takes over: what the earlier one changed is to be put back to what was before that. Pure. */
 export function inherit(earlier: HubRecord | undefined, record: HubRecord): HubRecord {
   if (earlier === undefined) return record;
-  const fresh = record.sysctls.filter(({ key }) => !earlier.sysctls.some((change) => change.key === key));
   return {
     ...record,
     addresses: [...new Set([...earlier.addresses, ...record.addresses])],
     routingRules: earlier.routingRules,
-    sysctls: [...earlier.sysctls, ...fresh],
+    sysctls: mergedSysctls(earlier.sysctls, record.sysctls),
   };
 }
 

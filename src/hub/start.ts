@@ -7,6 +7,7 @@ import { listAddresses } from "../netlink/addresses.ts";
 import { listLinks } from "../netlink/links.ts";
 import { openRoute } from "../netlink/open.ts";
 import { listRules } from "../netlink/rules.ts";
+import { readSysctl } from "../os/sysctl.ts";
 import { misfit, requireBoundPorts, requireFreePorts, type Surroundings } from "./checks.ts";
 import type { Journal } from "./journal.ts";
 import { shutPodsOut } from "./loading.ts";
@@ -14,7 +15,7 @@ import { isCharons, LO, lower, raise, stopRedirects } from "./network.ts";
 import { type HubRecord, inherit, ownNetns, takeover, writeRecord } from "./record.ts";
 import { charonOptions } from "./settings.ts";
 import { takeDown } from "./stop.ts";
-import { hubSysctls, readSysctl } from "./sysctl.ts";
+import { hubSysctls } from "./sysctl.ts";
 import { wantedOf } from "./wanted.ts";
 
 /** Milliseconds. */

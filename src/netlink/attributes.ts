@@ -22,13 +22,22 @@ export function nest(type: number, ...attributes: readonly Uint8Array[]): Uint8A
 
 /** @throws RangeError when an attribute claims more bytes than there are. */
 export function parseAttributes(bytes: Uint8Array): Attributes {
-  const found = new Map<number, Uint8Array>();
+  return new Map(entries(bytes));
+}
+
+/** The payloads of a list, whose types say nothing: many kernel interfaces number no element. @throws RangeError as above. */
+export function parseList(bytes: Uint8Array): Uint8Array[] {
+  return entries(bytes).map(([, payload]) => payload);
+}
+
+function entries(bytes: Uint8Array): [type: number, payload: Uint8Array][] {
+  const found: [number, Uint8Array][] = [];
   for (let offset = 0; offset + HEADER <= bytes.length; ) {
     const length = readU16(bytes, offset);
     if (length < HEADER || offset + length > bytes.length) {
       throw new RangeError(`netlink attribute of ${length} bytes where ${bytes.length - offset} are left`);
     }
-    found.set(readU16(bytes, offset + 2) & TYPE_MASK, bytes.subarray(offset + HEADER, offset + length));
+    found.push([readU16(bytes, offset + 2) & TYPE_MASK, bytes.subarray(offset + HEADER, offset + length)]);
     offset += align(length);
   }
   return found;

@@ -20,6 +20,11 @@ export function u64(value: bigint): Uint8Array {
   return filled(8, (view) => view.setBigUint64(0, value, HOST_IS_LITTLE_ENDIAN));
 }
 
+/** In network byte order, as the ports of a socket's address are. */
+export function bigEndianU16(value: number): Uint8Array {
+  return filled(2, (view) => view.setUint16(0, value, false));
+}
+
 /** In network byte order, as all numbers of nf_tables are. */
 export function bigEndianU32(value: number): Uint8Array {
   return filled(4, (view) => view.setUint32(0, value, false));
@@ -59,6 +64,15 @@ export function readU32(bytes: Uint8Array, offset: number): number {
 
 export function readI32(bytes: Uint8Array, offset: number): number {
   return viewOf(bytes).getInt32(offset, HOST_IS_LITTLE_ENDIAN);
+}
+
+export function readU64(bytes: Uint8Array, offset: number): bigint {
+  return viewOf(bytes).getBigUint64(offset, HOST_IS_LITTLE_ENDIAN);
+}
+
+/** In network byte order, as the ports of a socket's address are. */
+export function readBigEndianU16(bytes: Uint8Array, offset: number): number {
+  return viewOf(bytes).getUint16(offset, false);
 }
 
 /** In network byte order, as SPIs are. */

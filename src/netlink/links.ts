@@ -1,3 +1,4 @@
+import type { Netns } from "../os/namespace.ts";
 import { attribute, nest, nested, optional, parseAttributes, u32Of } from "./attributes.ts";
 import { concat, cString, readCString, readI32, readU32, u8, u16, u32, zeros } from "./bytes.ts";
 import { unless } from "./error.ts";
@@ -16,8 +17,12 @@ export interface Link {
   readonly address: string;
   /** Index of the bridge that it is a port of. */
   readonly master?: number;
-  /** "bridge", "veth", "tun", …; absent for hardware and loopback. */
+  /** "bridge", "veth", "tun", "wireguard", …; absent for hardware and loopback. */
   readonly kind?: string;
+  /** The administrator's number for a set of links (`ip link show group N`); absent for 0, the default. */
+  readonly group?: number;
+  /** Free text of the administrator; absent when there is none. */
+  readonly alias?: string;
   /** Index of the veth peer or the lower device, perhaps in another namespace. */
   readonly linkIndex?: number;
 }
@@ -29,7 +34,9 @@ export type NewLink = {
   readonly address?: string;
   /** In bytes; of a veth both ends'. */
   readonly mtu?: number;
-} & ({ readonly kind: "bridge" | "dummy" } | { readonly kind: "veth"; readonly peer: string });
+  /** See {@link Link.group}: the one mark of its maker that a link has from its first moment on, and keeps when moved. */
+  readonly group?: number;
+} & ({ readonly kind: "bridge" | "dummy" | "wireguard" } | { readonly kind: "veth"; readonly peer: string });
 
 /** The link of that name (at most 15 bytes) or index, or undefined. @throws NetlinkError */
 export async function getLink(nl: Netlink, nameOrIndex: string | number): Promise<Link | undefined> {
@@ -61,19 +68,55 @@ export async function addLink(nl: Netlink, link: NewLink): Promise<void> {
     attribute(IFLA_IFNAME, cString(link.name)),
     optional(IFLA_ADDRESS, link.address, macBytes),
     mtu,
+    optional(IFLA_GROUP, link.group, u32),
     nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, cString(link.kind)), data),
   );
   await nl.change(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, `add the ${link.kind} ${link.name}`);
 }
 
-/** Sets what is given and leaves the rest; a no-op when it is so already. @throws NetlinkError ENODEV */
-export async function setLink(
+/** What of a link can be set. */
+export interface LinkSettings {
+  /** At most 15 bytes. The name of a link that is up can be changed from Linux 6.2 on; before, the kernel says EBUSY. */
+  readonly name?: string;
+  readonly up?: boolean;
+  readonly mtu?: number;
+  /** An empty one takes it away. When a link is made the kernel passes over it (6.18), without a word. */
+  readonly alias?: string;
+}
+
+/**
+ * Sets what is given and leaves the rest; a no-op when it is so already.
+ * @throws NetlinkError ENODEV; EEXIST when another link has the name; what the driver says to going up, such as
+ * EADDRINUSE for a WireGuard link whose port is taken.
+ */
+export async function setLink(nl: Netlink, index: number, wanted: LinkSettings): Promise<void> {
+  const { name, mtu, alias } = wanted;
+  const body = concat(
+    linkHeader({ index, ...wanted }),
+    optional(IFLA_IFNAME, name, cString),
+    optional(IFLA_MTU, mtu, u32),
+    optional(IFLA_IFALIAS, alias, (text) => Buffer.from(text)),
+  );
+  await nl.change(RTM_NEWLINK, 0, body, `set link ${index} to ${JSON.stringify(wanted)}`);
+}
+
+/**
+ * Moves a link into another network namespace and renames it there. It arrives down, without addresses and routes, and
+ * with its index unless that is taken.
+ * @throws NetlinkError EEXIST when the name is taken there: then the link has been moved all the same, under the name
+ * that it had (with both names taken it stays); ENODEV; EINVAL for a link that cannot be moved, as a bridge.
+ */
+export async function moveLink(
   nl: Netlink,
   index: number,
-  wanted: { readonly up?: boolean; readonly mtu?: number },
+  { netns, name }: { readonly netns: Netns; readonly name: string },
 ): Promise<void> {
-  const body = concat(linkHeader({ index, ...wanted }), optional(IFLA_MTU, wanted.mtu, u32));
-  await nl.change(RTM_NEWLINK, 0, body, `set link ${index} to ${JSON.stringify(wanted)}`);
+  const body = concat(
+    linkHeader({ index }),
+    attribute(IFLA_NET_NS_FD, u32(netns.fd)),
+    attribute(IFLA_IFNAME, cString(name)),
+  );
+  await nl.change(RTM_NEWLINK, 0, body, `move link ${index} to ${netns.path} as ${name}`);
 }
 
 /** A veth's peer goes with it. @throws NetlinkError ENODEV */
@@ -87,6 +130,8 @@ function parseLink({ body }: Message): Link {
   const kind = nested(attributes, IFLA_LINKINFO).get(IFLA_INFO_KIND);
   const master = u32Of(attributes, IFLA_MASTER);
   const linkIndex = u32Of(attributes, IFLA_LINK);
+  const group = u32Of(attributes, IFLA_GROUP) ?? 0;
+  const alias = readCString(attributes.get(IFLA_IFALIAS) ?? zeros(0));
   return {
     index: readI32(body, 4),
     name: readCString(attributes.get(IFLA_IFNAME) ?? zeros(0)),
@@ -95,6 +140,8 @@ function parseLink({ body }: Message): Link {
     address: macText(attributes.get(IFLA_ADDRESS) ?? zeros(0)),
     ...(master !== undefined && { master }),
     ...(kind !== undefined && { kind: readCString(kind) }),
+    ...(group !== 0 && { group }),
+    ...(alias !== "" && { alias }),
     ...(linkIndex !== undefined && { linkIndex }),
   };
 }
@@ -130,6 +177,9 @@ const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
+const IFLA_IFALIAS = 20;
+const IFLA_GROUP = 27;
+const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;

@@ -25,9 +25,15 @@ export function openNetfilter(): Netlink {
   return new Netlink((inbox) => connect(NETLINK_NETFILTER, inbox, "open a netfilter socket"));
 }
 
+/** The same for generic netlink: families that are found by name, such as WireGuard's. @throws NetlinkError */
+export function openGeneric(): Netlink {
+  return new Netlink((inbox) => connect(NETLINK_GENERIC, inbox, "open a generic netlink socket"));
+}
+
 const NETLINK_ROUTE = 0;
 const NETLINK_XFRM = 6;
 const NETLINK_NETFILTER = 12;
+const NETLINK_GENERIC = 16;
 
 function connect(protocol: number, inbox: Inbox, operation: string): Transport {
   const socket = translated(operation, () => new RawNetlinkSocket(protocol));

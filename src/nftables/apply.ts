@@ -1,9 +1,12 @@
 import { NetlinkError } from "../netlink/error.ts";
-import type { Change } from "../netlink/netlink.ts";
-import { openNetfilter } from "../netlink/open.ts";
-import { inNetns, type Netns } from "../os/namespace.ts";
-import { createTable, deleteTable, NFNL_SUBSYS_NFTABLES, tableOf, tablesRequest } from "./messages.ts";
-import type { Table, TableKey } from "./table.ts";
+import type { Change, Netlink } from "../netlink/netlink.ts";
+import type { Netns } from "../os/namespace.ts";
+import { createTable, deleteTable } from "./messages.ts";
+import { missing } from "./missing.ts";
+import { openNftables } from "./open.ts";
+import { NFNL_SUBSYS_NFTABLES } from "./protocol.ts";
+import { readTable, readTables } from "./read.ts";
+import { type Table, type TableKey, tableText } from "./table.ts";
 
 // By netlink and not by nft(8): 1 ms where that takes 5, besides what starting a process costs us; and there is no
 // process that could still change something when we have been killed.
@@ -13,39 +16,50 @@ import type { Table, TableKey } from "./table.ts";
  * is none. @throws NetlinkError.
  */
 export async function ensureTable(table: Table, netns?: Netns): Promise<void> {
+  using nl = openNftables(netns);
   try {
-    await transact(createTable(table), `make the nft table ${text(table)}`, netns);
+    await make(nl, table);
   } catch (error) {
     if (!(error instanceof NetlinkError) || error.errno !== "EEXIST") throw error;
-    const replacement = [...deleteTable(table), ...createTable(table)];
-    await transact(replacement, `replace the nft table ${text(table)}`, netns);
+    await replace(nl, table);
   }
+}
+
+/**
+ * Makes a table that is most likely there already, as it shall be: then nothing is written, and its counters go on. One
+ * that is different, in whatever way, is replaced as by {@link ensureTable}.
+ * @returns Whether something was written. @throws NetlinkError.
+ */
+export async function ensureTableAs(table: Table, netns?: Netns): Promise<boolean> {
+  using nl = openNftables(netns);
+  const exists = (await readTable(nl, table)) !== undefined;
+  if (exists && (await missing(nl, table)).length === 0) return false;
+  await (exists ? replace : make)(nl, table);
+  return true;
 }
 
 /** Removes tables in one transaction; those that are not there are fine. @throws NetlinkError. */
 export async function removeTables(tables: readonly TableKey[], netns?: Netns): Promise<void> {
   if (tables.length === 0) return;
-  const names = tables.map(text).join(", ");
-  await transact(tables.flatMap(deleteTable), `remove the nft tables ${names}`, netns);
+  using nl = openNftables(netns);
+  await transact(nl, tables.flatMap(deleteTable), `remove the nft tables ${tables.map(tableText).join(", ")}`);
 }
 
 /** The inet, ip and ip6 tables of a namespace, as `family name`. @throws NetlinkError. */
 export async function listTables(netns?: Netns): Promise<string[]> {
-  using nl = open(netns);
-  const { type, body } = tablesRequest();
-  const answers = await nl.dump(type, body, "list the nft tables");
-  return answers.map((answer) => tableOf(answer.body)).filter((table) => table !== undefined);
+  using nl = openNftables(netns);
+  return (await readTables(nl)).map(tableText);
 }
 
-async function transact(changes: readonly Change[], operation: string, netns: Netns | undefined): Promise<void> {
-  using nl = open(netns);
-  await nl.transaction(NFNL_SUBSYS_NFTABLES, changes, operation);
+function make(nl: Netlink, table: Table): Promise<void> {
+  return transact(nl, createTable(table), `make the nft table ${tableText(table)}`);
 }
 
-function open(netns: Netns | undefined) {
-  return netns === undefined ? openNetfilter() : inNetns(netns, openNetfilter);
+function replace(nl: Netlink, table: Table): Promise<void> {
+  const changes = [...deleteTable(table), ...createTable(table)];
+  return transact(nl, changes, `replace the nft table ${tableText(table)}`);
 }
 
-function text({ family, name }: TableKey): string {
-  return `${family} ${name}`;
+function transact(nl: Netlink, changes: readonly Change[], operation: string): Promise<void> {
+  return nl.transaction(NFNL_SUBSYS_NFTABLES, changes, operation);
 }

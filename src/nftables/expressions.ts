@@ -1,77 +1,26 @@
-import { addressBytes, type Family, family } from "../net/address.ts";
-import { networkAddress, type Prefix, prefixLength } from "../net/prefix.ts";
 import { attribute, nest } from "../netlink/attributes.ts";
-import { bigEndianU32, cString, u8, zeros } from "../netlink/bytes.ts";
-import { af } from "../netlink/family.ts";
-import type { Match, Rule, TableKey } from "./table.ts";
+import { bigEndianU32, cString, zeros } from "../netlink/bytes.ts";
 
-/** The rule as the kernel's expressions, which are carried out in order until one does not match. Pure. */
-export function ruleExpressions(table: TableKey["family"], rule: Rule): Uint8Array[] {
-  const conditions = rule.matches.flatMap((match) => matchExpressions(table, match));
-  return rule.action === "drop"
-    ? [...conditions, expression("counter"), verdict(NF_DROP)]
-    : [...conditions, expression("masq")];
+// The kernel's expressions (linux/netfilter/nf_tables.h), as far as rules of ours have them. All of them use the same
+// register: the next one reads what the one before has loaded.
+
+/** Loads the name of a device, the protocol of the network layer (NFPROTO_…), or that of the transport layer. */
+export function meta(key: "iifname" | "oifname" | "nfproto" | "l4proto"): Uint8Array {
+  return expression("meta", attribute(META_DREG, REGISTER), attribute(META_KEY, bigEndianU32(META_KEYS[key])));
 }
 
-/** Whether no packet can match: a prefix of length 0 holds every address. Pure. */
-export function matchesNothing(rule: Rule): boolean {
-  return rule.matches.some((match) => "notIn" in match && match.notIn.some((prefix) => prefixLength(prefix) === 0));
+/** Loads bytes of the IP header. */
+export function loadNetwork(offset: number, length: number): Uint8Array {
+  return load(NETWORK_HEADER, offset, length);
 }
 
-function matchExpressions(table: TableKey["family"], match: Match): Uint8Array[] {
-  if ("device" in match) {
-    return [
-      meta(match.device === "iifname" ? META_IIFNAME : META_OIFNAME),
-      compare(NOT_EQUAL, deviceName(match.isNot)),
-    ];
-  }
-  if ("udpPort" in match) {
-    const port = bigEndianU32(match.udpPort).subarray(2);
-    return [meta(META_L4PROTO), compare(EQUAL, u8(IPPROTO_UDP)), load(TRANSPORT_HEADER, 2, 2), compare(EQUAL, port)];
-  }
-  if ("in" in match) {
-    const version = family(match.in);
-    // An inet table sees both families: the address is where it is looked for only in one of them.
-    const dependency = table === "inet" ? [meta(META_NFPROTO), compare(EQUAL, u8(af(version)))] : [];
-    return [...dependency, ...addressExpressions(match.address, match.in, EQUAL)];
-  }
-  return match.notIn.flatMap((prefix) => addressExpressions(match.address, prefix, NOT_EQUAL));
+/** Loads bytes of the TCP or UDP header. */
+export function loadTransport(offset: number, length: number): Uint8Array {
+  return load(TRANSPORT_HEADER, offset, length);
 }
 
-/** A name with a star at its end is compared up to there; any other with its final zero and padding. */
-function deviceName(name: string): Uint8Array {
-  if (name.endsWith("*")) return cString(name).subarray(0, name.length - 1);
-  const padded = zeros(IFNAMSIZ);
-  padded.set(cString(name));
-  return padded;
-}
-
-/** As nft(8) makes them, so that it shows them as prefixes: whole bytes alone, or the whole address through a mask. */
-function addressExpressions(field: "saddr" | "daddr", prefix: Prefix, operation: number): Uint8Array[] {
-  const length = prefixLength(prefix);
-  if (length === 0) return [];
-  const network = addressBytes(networkAddress(prefix));
-  const bytes = length % 8 === 0 ? length / 8 : network.length;
-  const address = load(NETWORK_HEADER, OFFSETS[field][family(prefix)], bytes);
-  const mask = length % 8 === 0 ? [] : [masked(netmask(length, bytes))];
-  return [address, ...mask, compare(operation, network.subarray(0, bytes))];
-}
-
-function load(base: number, offset: number, length: number): Uint8Array {
-  return expression(
-    "payload",
-    attribute(PAYLOAD_DREG, REGISTER),
-    attribute(PAYLOAD_BASE, bigEndianU32(base)),
-    attribute(PAYLOAD_OFFSET, bigEndianU32(offset)),
-    attribute(PAYLOAD_LEN, bigEndianU32(length)),
-  );
-}
-
-function netmask(length: number, bytes: number): Uint8Array {
-  return Uint8Array.from({ length: bytes }, (_, index) => 0xff00 >> Math.min(8, Math.max(0, length - 8 * index)));
-}
-
-function masked(mask: Uint8Array): Uint8Array {
+/** Keeps of what was loaded the bits of the mask. */
+export function masked(mask: Uint8Array): Uint8Array {
   return expression(
     "bitwise",
     attribute(BITWISE_SREG, REGISTER),
@@ -82,8 +31,56 @@ function masked(mask: Uint8Array): Uint8Array {
   );
 }
 
-function meta(key: number): Uint8Array {
-  return expression("meta", attribute(META_DREG, REGISTER), attribute(META_KEY, bigEndianU32(key)));
+/** Goes on only if what was loaded is this. */
+export function equal(value: Uint8Array): Uint8Array {
+  return compare(EQUAL, value);
+}
+
+/** Goes on only if what was loaded is something else. */
+export function notEqual(value: Uint8Array): Uint8Array {
+  return compare(NOT_EQUAL, value);
+}
+
+/** Goes on only if what was loaded is in the set. By name: the kernel finds one of the same transaction too. */
+export function lookup(set: string): Uint8Array {
+  return expression("lookup", attribute(LOOKUP_SET, cString(set)), attribute(LOOKUP_SREG, REGISTER));
+}
+
+/** Counts packets and bytes. */
+export function counter(): Uint8Array {
+  return expression("counter");
+}
+
+export function masquerade(): Uint8Array {
+  return expression("masq");
+}
+
+/** Gives the connection the source address that was loaded. @param family AF_INET or AF_INET6. */
+export function sourceTranslation(family: number): Uint8Array {
+  return expression(
+    "nat",
+    attribute(NAT_TYPE, bigEndianU32(NAT_SNAT)),
+    attribute(NAT_FAMILY, bigEndianU32(family)),
+    attribute(NAT_REG_ADDR_MIN, REGISTER),
+  );
+}
+
+export function accept(): Uint8Array {
+  return verdict(NF_ACCEPT);
+}
+
+export function drop(): Uint8Array {
+  return verdict(NF_DROP);
+}
+
+function load(base: number, offset: number, length: number): Uint8Array {
+  return expression(
+    "payload",
+    attribute(PAYLOAD_DREG, REGISTER),
+    attribute(PAYLOAD_BASE, bigEndianU32(base)),
+    attribute(PAYLOAD_OFFSET, bigEndianU32(offset)),
+    attribute(PAYLOAD_LEN, bigEndianU32(length)),
+  );
 }
 
 function compare(operation: number, value: Uint8Array): Uint8Array {
@@ -107,7 +104,6 @@ function expression(name: string, ...data: readonly Uint8Array[]): Uint8Array {
   return nest(LIST_ELEM, attribute(EXPR_NAME, cString(name)), nest(EXPR_DATA, ...data));
 }
 
-/** linux/netfilter/nf_tables.h */
 const LIST_ELEM = 1;
 const EXPR_NAME = 1;
 const EXPR_DATA = 2;
@@ -119,11 +115,7 @@ const REGISTER_VERDICT = 0;
 const REGISTER = bigEndianU32(1);
 const META_DREG = 1;
 const META_KEY = 2;
-const META_IIFNAME = 6;
-const META_OIFNAME = 7;
-const META_NFPROTO = 15;
-const META_L4PROTO = 16;
-const IPPROTO_UDP = 17;
+const META_KEYS = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
 const CMP_SREG = 1;
 const CMP_OP = 2;
 const CMP_DATA = 3;
@@ -140,9 +132,14 @@ const BITWISE_DREG = 2;
 const BITWISE_LEN = 3;
 const BITWISE_MASK = 4;
 const BITWISE_XOR = 5;
+const LOOKUP_SET = 1;
+const LOOKUP_SREG = 2;
+const NAT_TYPE = 1;
+const NAT_FAMILY = 2;
+const NAT_REG_ADDR_MIN = 3;
+const NAT_SNAT = 0;
 const IMMEDIATE_DREG = 1;
 const IMMEDIATE_DATA = 2;
+/** linux/netfilter.h */
 const NF_DROP = 0;
-const IFNAMSIZ = 16;
-/** Of the addresses in the IPv4 (RFC 791) and IPv6 (RFC 8200) header. */
-const OFFSETS: Record<"saddr" | "daddr", Record<Family, number>> = { saddr: { 4: 12, 6: 8 }, daddr: { 4: 16, 6: 24 } };
+const NF_ACCEPT = 1;

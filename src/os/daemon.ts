@@ -15,6 +15,8 @@ export interface DaemonOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Namespace to start it in; the caller's own without it. */
   readonly netns?: Netns;
+  /** What it writes to its standard output and error is appended there; without it, it is lost. */
+  readonly logFile?: string;
   /** Where its pid is written, by the new process itself, before the daemon's first instruction. */
   readonly pidFile: string;
   /** Bound of every file it writes, in KiB (RLIMIT_FSIZE). */
@@ -35,13 +37,14 @@ export interface Daemon {
  * some daemons would else take 2 MB for each of their threads (docs/facts/kernel-esp.md).
  */
 const SCRIPT =
-  'umask 077; trap "" XFSZ; ulimit -s 512; ulimit -f "$2"; echo $$ >"$1" || exit 73; shift 2; exec "$@" 3>&-';
+  'umask 077; trap "" XFSZ; ulimit -s 512; ulimit -f "$2"; echo $$ >"$1" || exit 73; exec >>"$3" 2>&1; shift 3; exec "$@" 3>&-';
 
 /** Starts a daemon, detached, with nothing of ours but /dev/null open. @throws Fault 101 when it cannot be started. */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { spawn } = await import("node:child_process");
   const blocks = String(options.maxFileSize * 2); // POSIX: `ulimit -f` counts 512 bytes
-  const args = ["-c", SCRIPT, "sh", options.pidFile, blocks, options.file, ...(options.args ?? [])];
+  const log = options.logFile ?? "/dev/null";
+  const args = ["-c", SCRIPT, "sh", options.pidFile, blocks, log, options.file, ...(options.args ?? [])];
   const start = () =>
     spawn("/bin/sh", args, {
       cwd: "/",

@@ -2,8 +2,10 @@ import {
   accessSync,
   closeSync,
   constants,
+  existsSync,
   fstatSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -32,15 +34,7 @@ export function writeAtomic(path: string, data: string | Uint8Array, mode = 0o60
   const temporary = `${path}.${process.pid}.tmp`;
   translated(path, () => {
     try {
-      const fd = openSync(temporary, "w", mode);
-      effect(`create ${temporary}`);
-      try {
-        const bytes = typeof data === "string" ? Buffer.from(data) : data;
-        for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
+      writeSynced(temporary, data, mode);
       renameSync(temporary, path);
     } catch (error) {
       rmSync(temporary, { force: true });
@@ -48,6 +42,57 @@ export function writeAtomic(path: string, data: string | Uint8Array, mode = 0o60
     }
   });
   effect(`write ${path}`);
+}
+
+/**
+ * As {@link writeAtomic}, but never over anything: of several who write at once one does.
+ * @returns False when there was something of that name, which stays as it was. @throws Fault 5.
+ */
+export function writeNew(path: string, data: string | Uint8Array, mode = 0o600): boolean {
+  const temporary = `${path}.${process.pid}.tmp`;
+  const isNew = translated(path, () => {
+    removeAbandoned(path);
+    try {
+      writeSynced(temporary, data, mode);
+      return linked(temporary, path);
+    } finally {
+      rmSync(temporary, { force: true });
+    }
+  });
+  effect(`write ${path}`);
+  return isNew;
+}
+
+/** link(2), which unlike rename(2) replaces nothing; false when there is something. */
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Temporary files of processes that were killed before they could remove them: they may hold a secret. */
+function removeAbandoned(path: string): void {
+  const [directory, name] = [path.slice(0, path.lastIndexOf("/")), path.slice(path.lastIndexOf("/") + 1)];
+  for (const entry of listDirectory(directory)) {
+    const pid = entry.startsWith(`${name}.`) ? /^\.(\d+)\.tmp$/.exec(entry.slice(name.length))?.[1] : undefined;
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(`${directory}/${entry}`, { force: true });
+  }
+}
+
+function writeSynced(path: string, data: string | Uint8Array, mode: number): void {
+  const fd = openSync(path, "w", mode);
+  effect(`create ${path}`);
+  try {
+    const bytes = typeof data === "string" ? Buffer.from(data) : data;
+    for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The file's text, or undefined when there is none. @throws Fault 5 for every other failure. */

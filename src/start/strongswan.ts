@@ -1,8 +1,8 @@
 import { main } from "../cni/dispatch.ts";
 import type { Stdio } from "../os/stdio.ts";
-import { aboutStrongswan } from "../programs.ts";
+import { about } from "../programs.ts";
 
 /** The CNI plugin `strongswan`, for every operation that is more than a question about itself. */
 export function start(io: Stdio): Promise<void> {
-  return main(async () => (await import("../../plugins/strongswan/main.ts")).plugin(), aboutStrongswan, io);
+  return main(async () => (await import("../../plugins/strongswan/main.ts")).plugin(), about("strongswan"), io);
 }

@@ -58,6 +58,8 @@ export interface DeviceChange {
 export type PeerChange =
   | {
       readonly publicKey: PublicKey;
+      /** Whether the peer is made. One that is altered must be there: if it has gone meanwhile, it stays gone. */
+      readonly isNew: boolean;
       /** "none" takes it away. */
       readonly presharedKey?: Secret | "none";
       readonly endpoint?: Endpoint;

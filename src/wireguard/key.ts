@@ -44,6 +44,17 @@ export function sameSecret(one: Secret | undefined, other: Secret | undefined): 
   return Buffer.compare(one.reveal(), other.reveal()) === 0;
 }
 
+/**
+ * The private key as a device keeps it: with the bits of RFC 7748 section 5 ("decodeScalar25519") set and cleared, which
+ * is another text of the same key. The kernel and the user space do so to each that they are given.
+ */
+export function clamped(privateKey: Secret): Secret {
+  const bytes = Uint8Array.from(privateKey.reveal());
+  bytes[0] = (bytes[0] ?? 0) & 0xf8;
+  bytes[KEY_LENGTH - 1] = ((bytes[KEY_LENGTH - 1] ?? 0) & 0x7f) | 0x40;
+  return new Secret(bytes);
+}
+
 /** Whether all bytes are zero: how the kernel and the user space tell that there is no key. */
 export function isZero(bytes: Uint8Array): boolean {
   return bytes.every((byte) => byte === 0);

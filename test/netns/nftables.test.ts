@@ -2,8 +2,9 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
-import { ensureTable, listTables, removeTables } from "../../src/nftables/apply.ts";
-import type { Rule, Table } from "../../src/nftables/table.ts";
+import { ensureTable, ensureTableAs, listTables, removeTables } from "../../src/nftables/apply.ts";
+import { missingOfTable } from "../../src/nftables/missing.ts";
+import type { PrefixSet, Rule, Table } from "../../src/nftables/table.ts";
 import { type Netns, openNetns } from "../../src/os/namespace.ts";
 
 // Each test has a network namespace of its own, without a name. `nft` is the judge: it shares no code with us.
@@ -26,9 +27,14 @@ afterEach(async () => {
   await ended;
 });
 
-function nft(...args: string[]): string {
-  const enter = ["--target", String(holder.pid), "--net", "nft"];
-  return execFileSync("nsenter", [...enter, ...args], { encoding: "utf8" });
+function nft(...args: readonly string[]): string {
+  return inside("nft", ...args);
+}
+
+/** Runs a program in the test's namespace. @throws Error when it fails. */
+function inside(...argv: readonly string[]): string {
+  const enter = ["--target", String(holder.pid), "--net", ...argv];
+  return execFileSync("nsenter", enter, { encoding: "utf8", stdio: "pipe" });
 }
 
 function prefix(text: string): Prefix {
@@ -46,10 +52,15 @@ function drop(...matches: Rule["matches"]): Rule {
   return { matches, action: "drop" };
 }
 
-/** What nft reads the rule of a table as. */
+/** What nft reads the rules of a table as. */
 function rulesOf(table: Table): string[] {
   const lines = nft("--stateless", "list", "table", table.family, table.name).split("\n");
-  return lines.map((line) => line.trim()).filter((line) => /drop$|masquerade$/.test(line));
+  return lines.map((line) => line.trim()).filter((line) => /(?:drop|accept|masquerade|snat .*)$/.test(line));
+}
+
+/** A set of IPv4, or of IPv6 if its prefixes are. */
+function prefixSet(name: string, ...prefixes: readonly string[]): PrefixSet {
+  return { name, family: prefixes.some((text) => text.includes(":")) ? 6 : 4, prefixes: prefixes.map(prefix) };
 }
 
 describe("a rule is for nft what it is for us", () => {
@@ -63,6 +74,25 @@ describe("a rule is for nft what it is for us", () => {
     ["ip6 daddr fd00:173::/64 counter drop", drop({ address: "daddr", in: prefix("fd00:173::/64") })],
     ["meta nfproto ipv4 counter drop", drop({ address: "saddr", in: prefix("0.0.0.0/0") })],
     ["udp dport 4500 counter drop", drop({ udpPort: 4500 })],
+    ['iifname "podvpn0" counter drop', drop({ device: "iifname", is: "podvpn0" })],
+    ['oifname "pod*" counter drop', drop({ device: "oifname", is: "pod*" })],
+    [
+      'iifname "podvpn0" ip daddr 10.1.0.0/20 accept',
+      {
+        matches: [
+          { device: "iifname", is: "podvpn0" },
+          { address: "daddr", in: prefix("10.1.0.0/20") },
+        ],
+        action: "accept",
+      },
+    ],
+    [
+      "ip saddr 10.1.0.0/24 ip daddr 10.2.0.0/24 counter drop",
+      drop(
+        { address: "saddr", in: prefix("10.1.0.0/24") }, //
+        { address: "daddr", in: prefix("10.2.0.0/24") },
+      ),
+    ],
     [
       "ip saddr 10.0.0.0/8 ip saddr != 10.9.0.0/24 ip saddr != 10.64.0.0/10 counter drop",
       drop(
@@ -106,6 +136,121 @@ describe("a rule is for nft what it is for us", () => {
   });
 });
 
+const MESH: readonly PrefixSet[] = [
+  prefixSet("mesh4", "10.1.0.0/24", "10.2.0.0/16"), //
+  prefixSet("mesh6", "fd00:1::/64"),
+];
+
+describe("a rule with a set is for nft what it is for us", () => {
+  const into = { device: "oifname", is: "podvpn0" } as const;
+  const SETS = [
+    ["inet", 'oifname "podvpn0" ip daddr @mesh4 counter drop', "mesh4", "drop", "filter"],
+    ["inet", 'oifname "podvpn0" ip6 daddr @mesh6 counter drop', "mesh6", "drop", "filter"],
+    ["ip", 'oifname "podvpn0" ip daddr @mesh4 counter drop', "mesh4", "drop", "filter"],
+    ["ip6", 'oifname "podvpn0" ip6 daddr @mesh6 counter drop', "mesh6", "drop", "filter"],
+    ["inet", 'oifname "podvpn0" ip daddr @mesh4 snat ip to ip saddr', "mesh4", "keepSource", "nat"],
+    ["inet", 'oifname "podvpn0" ip6 daddr @mesh6 snat ip6 to ip6 saddr', "mesh6", "keepSource", "nat"],
+    ["ip", 'oifname "podvpn0" ip daddr @mesh4 snat to ip saddr', "mesh4", "keepSource", "nat"],
+    ["ip6", 'oifname "podvpn0" ip6 daddr @mesh6 snat to ip6 saddr', "mesh6", "keepSource", "nat"],
+  ] as const;
+
+  test.each(SETS)("%s: %s", async (family, text, inSet, action, type) => {
+    const rule: Rule = { matches: [into, { address: "daddr", inSet }], action };
+    const chain = { name: "c", type, hook: "postrouting", priority: -150, rules: [rule] } as const;
+    const sets = MESH.filter((set) => set.name === inSet);
+    const table: Table = { family, name: "podvpn-test", sets, chains: [chain] };
+    await ensureTable(table, netns);
+    expect(rulesOf(table)).toEqual([text]);
+    expect(await missingOfTable(table, netns)).toEqual([]);
+  });
+
+  test("the whole table reads as a person would have written it", async () => {
+    const chain = { name: "out", type: "filter", hook: "postrouting", priority: -300 } as const;
+    const rule = drop({ device: "oifname", isNot: "podvpn0" }, { address: "daddr", inSet: "mesh4" });
+    await ensureTable(
+      { family: "inet", name: "podvpn-test", sets: MESH, chains: [{ ...chain, rules: [rule] }] },
+      netns,
+    );
+    expect(nft("--stateless", "list", "table", "inet", "podvpn-test")).toBe(`table inet podvpn-test {
+	set mesh4 {
+		type ipv4_addr
+		flags interval
+		elements = { 10.1.0.0/24, 10.2.0.0/16 }
+	}
+
+	set mesh6 {
+		type ipv6_addr
+		flags interval
+		elements = { fd00:1::/64 }
+	}
+
+	chain out {
+		type filter hook postrouting priority raw; policy accept;
+		oifname != "podvpn0" ip daddr @mesh4 counter drop
+	}
+}
+`);
+  });
+});
+
+describe("a set", () => {
+  const table = (set: PrefixSet): Table => ({ family: "inet", name: "podvpn-test", sets: [set], chains: [] });
+
+  /** nft's exit status for a question: whether all of these addresses are in the set. */
+  function holds(...addresses: readonly string[]): boolean {
+    try {
+      nft("get", "element", "inet", "podvpn-test", "s", `{ ${addresses.join(", ")} }`);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  test("has no prefix before it is given one", async () => {
+    await ensureTable(table(prefixSet("s")), netns);
+    expect(holds("10.0.0.1")).toBe(false);
+    expect(await missingOfTable(table(prefixSet("s")), netns)).toEqual([]);
+  });
+
+  test.each([
+    ["neighbours", ["10.0.1.0/24", "10.0.2.0/24"], ["10.0.1.0", "10.0.2.0", "10.0.2.255"], ["10.0.0.255", "10.0.3.0"]],
+    [
+      "single addresses",
+      ["10.0.0.1/32", "10.0.0.3/32"],
+      ["10.0.0.1", "10.0.0.3"],
+      ["10.0.0.0", "10.0.0.2", "10.0.0.4"],
+    ],
+    ["both ends", ["0.0.0.0/8", "255.255.255.0/24"], ["0.0.0.0", "255.255.255.255"], ["1.0.0.0", "255.255.254.255"]],
+    ["all of IPv4", ["0.0.0.0/0"], ["0.0.0.0", "10.0.0.1", "255.255.255.255"], []],
+    ["odd lengths", ["10.64.0.0/10", "172.16.0.0/13"], ["10.127.255.255", "172.16.0.0"], ["10.128.0.0", "172.24.0.0"]],
+    ["the end of IPv6", ["fd00::/64", "ff00::/8"], ["fd00::ffff", "ffff::"], ["fd00:0:0:1::", "fe80::1"]],
+    ["all of IPv6", ["::/0"], ["::", "fd00::1", "ffff::"], []],
+  ] as const)("has %s", async (_, prefixes, inside, outside) => {
+    await ensureTable(table(prefixSet("s", ...prefixes)), netns);
+    expect(holds(...inside)).toBe(true);
+    expect(outside.filter((address) => holds(address))).toEqual([]);
+    expect(await missingOfTable(table(prefixSet("s", ...prefixes)), netns)).toEqual([]);
+  });
+
+  test.each([
+    [4, (index: number) => `10.${index >> 8}.${index & 0xff}.0/24`],
+    [6, (index: number) => `fd00:${(index + 1).toString(16)}::/32`],
+  ])("of IPv%i has thousands of prefixes, whichever order they come in", async (_, nth) => {
+    const texts = Array.from({ length: 2500 }, (_unused, index) => nth((index * 7919) % 2500));
+    const large = table(prefixSet("s", ...texts));
+    await ensureTable(large, netns);
+    const listed = nft("list", "set", "inet", "podvpn-test", "s");
+    expect(listed.match(/[\da-f.:]+\/\d+/g)?.sort()).toEqual([...texts].sort());
+    expect(await missingOfTable(large, netns)).toEqual([]);
+  });
+
+  test("is refused as a whole when two of its prefixes overlap", async () => {
+    const wrong = table(prefixSet("s", "10.0.0.0/8", "10.1.0.0/16"));
+    await expect(ensureTable(wrong, netns)).rejects.toMatchObject({ code: 102 });
+    expect(await listTables(netns)).toEqual([]);
+  });
+});
+
 describe("a table", () => {
   const table = filter(drop({ udpPort: 500 }), drop({ udpPort: 4500 }));
 
@@ -136,5 +281,80 @@ describe("a table", () => {
     nft("add", "table", "ip", "another");
     await removeTables([{ family: "ip6", name: "none" }, table], netns);
     expect(await listTables(netns)).toEqual(["ip another"]);
+  });
+});
+
+describe("a table that is to be as it shall be", () => {
+  const wanted: Table = {
+    family: "inet",
+    name: "podvpn-test",
+    sets: MESH,
+    chains: [
+      {
+        name: "out",
+        type: "filter",
+        hook: "postrouting",
+        priority: -300,
+        rules: [
+          drop({ device: "oifname", isNot: "podvpn0" }, { address: "daddr", inSet: "mesh4" }),
+          drop({ device: "oifname", isNot: "podvpn0" }, { address: "daddr", inSet: "mesh6" }),
+        ],
+      },
+      {
+        name: "source",
+        type: "nat",
+        hook: "postrouting",
+        priority: -150,
+        rules: [{ matches: [{ address: "daddr", inSet: "mesh4" }], action: "keepSource" }],
+      },
+    ],
+  };
+
+  /** Changes with each writing: the kernel counts handles up. */
+  function handle(): string | undefined {
+    return /table inet podvpn-test \{ # handle (\d+)/.exec(
+      nft("--handle", "list", "table", "inet", "podvpn-test"),
+    )?.[1];
+  }
+
+  test("is made where there is none, and then left alone", async () => {
+    expect(await missingOfTable(wanted, netns)).toEqual(["nft table inet podvpn-test"]);
+    expect(await ensureTableAs(wanted, netns)).toBe(true);
+    const made = handle();
+    expect(await ensureTableAs(wanted, netns)).toBe(false);
+    expect(handle()).toBe(made);
+    expect(await missingOfTable(wanted, netns)).toEqual([]);
+  });
+
+  test("is left alone when it has counted, and when its sets come in another order", async () => {
+    await ensureTableAs(wanted, netns);
+    inside("ip", "link", "set", "lo", "up");
+    inside("ip", "route", "add", "10.1.0.0/24", "dev", "lo");
+    expect(() => inside("ping", "-c", "1", "-W", "1", "10.1.0.1")).toThrow(); // dropped, and counted
+    const before = nft("--handle", "list", "table", "inet", "podvpn-test");
+    expect(before).toMatch(/counter packets [1-9]/);
+    const turned = (wanted.sets ?? []).map((set) => ({ ...set, prefixes: [...set.prefixes].reverse() })).reverse();
+    expect(await ensureTableAs({ ...wanted, sets: turned }, netns)).toBe(false);
+    expect(nft("--handle", "list", "table", "inet", "podvpn-test")).toBe(before);
+  });
+
+  test.each([
+    ["add rule inet podvpn-test out counter", "rules of the chain out"],
+    ["insert rule inet podvpn-test out accept", "rules of the chain out"],
+    ["flush chain inet podvpn-test out", "rules of the chain out"],
+    ["flush set inet podvpn-test mesh4", "set mesh4"],
+    ["delete element inet podvpn-test mesh4 { 10.1.0.0/24 }", "set mesh4"],
+    ["add element inet podvpn-test mesh6 { fd00:2::/64 }", "set mesh6"],
+    ["chain inet podvpn-test out { policy drop; }", "chain out"],
+    ["add chain inet podvpn-test o { type filter hook output priority 0; }", "(there are other chains in it)"],
+    ["table inet podvpn-test { flags dormant; }", "(it is dormant)"],
+    ["delete table inet podvpn-test", "nft table inet podvpn-test"],
+  ])("is told of and mended after: %s", async (command, told) => {
+    await ensureTableAs(wanted, netns);
+    nft(command);
+    expect(await missingOfTable(wanted, netns)).toEqual([expect.stringContaining(told)]);
+    expect(await ensureTableAs(wanted, netns)).toBe(true);
+    expect(await missingOfTable(wanted, netns)).toEqual([]);
+    expect(await ensureTableAs(wanted, netns)).toBe(false);
   });
 });

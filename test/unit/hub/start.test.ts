@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { localPorts, misfit } from "../../../src/hub/checks.ts";
 import { type HubRecord, inherit, takeover } from "../../../src/hub/record.ts";
-import { forwardingChanges, hubSysctls } from "../../../src/hub/sysctl.ts";
+import { hubSysctls } from "../../../src/hub/sysctl.ts";
 import { type Address, parseAddress } from "../../../src/net/address.ts";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
 
@@ -11,35 +11,11 @@ const prefix = (text: string): Prefix => parsePrefix(text) ?? expect.fail(text);
 describe("forwarding", () => {
   const settings = (values: Record<string, string>) => (key: string) => values[key];
 
-  test("is left alone where it is on", () => {
-    const read = settings({ "net/ipv4/ip_forward": "1", "net/ipv6/conf/all/forwarding": "1" });
-    expect(forwardingChanges([4, 6], ["lo", "eth0"], read)).toEqual([]);
-  });
-
   test("between pods tells nobody of a shorter way, where user space has one device for all of them", () => {
     const read = settings({ "net/ipv4/ip_forward": "1", "net/ipv4/conf/all/send_redirects": "1" });
     const off = { key: "net/ipv4/conf/all/send_redirects", before: "1", after: "0" };
     expect(hubSysctls([4], "userspace", ["lo"], read)).toEqual([off]);
     expect(hubSysctls([4], "kernel", ["lo"], read)).toEqual([]);
-  });
-
-  test("is turned on for the families that the hub serves, and for no other", () => {
-    const read = settings({ "net/ipv4/ip_forward": "0", "net/ipv6/conf/all/forwarding": "0" });
-    expect(forwardingChanges([4], ["lo", "eth0"], read)).toEqual([
-      { key: "net/ipv4/ip_forward", before: "0", after: "1" },
-    ]);
-  });
-
-  test("does not cost an interface the IPv6 route that a router told it", () => {
-    const read = settings({
-      "net/ipv6/conf/all/forwarding": "0",
-      "net/ipv6/conf/eth0/accept_ra": "1",
-      "net/ipv6/conf/eth1/accept_ra": "0",
-    });
-    expect(forwardingChanges([6], ["lo", "eth0", "eth1"], read)).toEqual([
-      { key: "net/ipv6/conf/eth0/accept_ra", before: "1", after: "2" },
-      { key: "net/ipv6/conf/all/forwarding", before: "0", after: "1" },
-    ]);
   });
 });
 

@@ -1,0 +1,101 @@
+import { bridgeCheck } from "../../src/attachment/bridge.ts";
+import {
+  attachmentDirectory,
+  isWireguard,
+  LOCK_WAIT,
+  readAttachment,
+  type WireguardAttachment,
+} from "../../src/attachment/record.ts";
+import type { CheckCall } from "../../src/cni/dispatch.ts";
+import type { WireguardConfig } from "../../src/config/wireguard.ts";
+import { Code, Fault } from "../../src/fault.ts";
+import type { Netlink } from "../../src/netlink/netlink.ts";
+import { openRoute } from "../../src/netlink/open.ts";
+import { listTables } from "../../src/nftables/apply.ts";
+import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
+import { ensureNodeDevice } from "../../src/node/ensure.ts";
+import { missingOnNode } from "../../src/node/missing.ts";
+import { lockDirectory } from "../../src/os/lock.ts";
+import { inNetns, openNetns } from "../../src/os/namespace.ts";
+import { privateKeyOf } from "./key.ts";
+import { missingPodRoutes } from "./pod-routes.ts";
+
+/**
+ * CHECK: everything that ADD made is there, and as the configuration has it now: the device with its key, peers, MTU and
+ * routes, the guard, the pod's routes and masquerading; then the bridge's own CHECK. A device that is gone (wireguard-go
+ * was killed) is made again, and told all the same: until now the pod had no tunnel.
+ * @throws Fault 108 that names what is missing, Fault 3 when this node knows nothing of the attachment.
+ */
+export async function check(call: CheckCall, config: WireguardConfig): Promise<void> {
+  const directory = attachmentDirectory(call);
+  using netns = openNetns(call.netns);
+  using lock = await lockDirectory(directory, { create: false, wait: LOCK_WAIT });
+  const record = lock === undefined ? undefined : readAttachment(directory);
+  if (lock === undefined || record?.phase !== "ready" || !isWireguard(record)) {
+    throw new Fault(
+      Code.unknownContainer,
+      `no attachment of ${call.ifname} for container ${call.containerID} on this node`,
+      "delete the pod, so that it is added again",
+    );
+  }
+  using pod = inNetns(netns, openRoute);
+  using node = openRoute();
+  const missing = [
+    ...missingInResult(call, record),
+    ...(await missingPodRoutes(pod, record.ifname, record.podRoutes)),
+    ...(await missingMasquerade(record)),
+  ];
+  if (record.own === undefined) missing.push(...(await checkNode(call, config, directory, node)));
+  else {
+    const shared = { node, pod, lockFd: lock.fd };
+    const { missingOfOwnDevice } = await import("./own-device.ts");
+    missing.push(...(await missingOfOwnDevice({ ...shared, config, directory, record, netns, own: record.own })));
+  }
+  if (missing.length > 0) {
+    throw new Fault(
+      Code.checkFailed,
+      missing.join("; "),
+      "delete the pod, so that it is added again: the ADD of any pod of this network mends the node",
+    );
+  }
+  if (record.delegate === undefined || record.linkResult === undefined) return;
+  const { containerID, ifname } = call;
+  const bridge = { call, containerID, ifname, config: record.delegate, netns: call.netns, args: record.args };
+  await bridgeCheck({ ...bridge, lockFd: lock.fd }, record.linkResult);
+}
+
+/** @throws Fault 108 when the device was gone; it is there again then. */
+async function checkNode(
+  call: CheckCall,
+  config: WireguardConfig,
+  directory: string,
+  node: Netlink,
+): Promise<readonly string[]> {
+  const privateKey = await privateKeyOf(config, directory);
+  const found = await missingOnNode(node, config, privateKey);
+  if (found.running) return found.missing;
+  const network = call.config.name;
+  const { dataPlane } = await ensureNodeDevice(node, { config, network, privateKey, attachment: directory });
+  const what =
+    dataPlane === "userspace"
+      ? `the wireguard-go of ${config.interface} did not run`
+      : `the device ${config.interface} was gone`;
+  throw new Fault(
+    Code.checkFailed,
+    `${what}: pods of this network had no tunnel`,
+    "nothing is left to do: it has been made again with all its peers",
+  );
+}
+
+/** Later plugins of a chain may have added to the result; what is ours must still be in it. */
+function missingInResult(call: CheckCall, { podRoutes }: WireguardAttachment): string[] {
+  const present = new Set(call.prevResult.routes.map(({ dst }) => dst));
+  return podRoutes.filter(({ dst }) => !present.has(dst)).map(({ dst }) => `missing: route to ${dst} in prevResult`);
+}
+
+async function missingMasquerade(record: WireguardAttachment): Promise<string[]> {
+  if (!record.masquerade) return [];
+  const tables = await listTables();
+  const there = masqueradeTableKeys(record).some(({ family, name }) => tables.includes(`${family} ${name}`));
+  return there ? [] : ["missing: the masquerading of the pod's address"];
+}

@@ -1,0 +1,185 @@
+import type { AttachmentKey, OwnDevice, WireguardAttachment } from "../../src/attachment/record.ts";
+import { fnv1a64 } from "../../src/attachment/record.ts";
+import type { WireguardConfig } from "../../src/config/wireguard.ts";
+import { Code, Fault } from "../../src/fault.ts";
+import { missingOfGuard } from "../../src/guard/apply.ts";
+import { type Guard, planGuard } from "../../src/guard/plan.ts";
+import { removeTunnelRule, tunnelRule } from "../../src/guard/tunnel-rule.ts";
+import { TUNNEL_TABLE } from "../../src/ipsec/strongswan-conf.ts";
+import { type Address, family } from "../../src/net/address.ts";
+import { ensureAddress, listAddresses } from "../../src/netlink/addresses.ts";
+import { getLink, moveLink, setLink } from "../../src/netlink/links.ts";
+import type { Netlink } from "../../src/netlink/netlink.ts";
+import { openRoute } from "../../src/netlink/open.ts";
+import { ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route } from "../../src/netlink/routes.ts";
+import { ensureRule } from "../../src/netlink/rules.ts";
+import { describeChange } from "../../src/node/missing.ts";
+import { deviceSettings, namesToResolve, resolvePeers } from "../../src/node/settings.ts";
+import { inNetns, type Netns } from "../../src/os/namespace.ts";
+import type { Secret } from "../../src/secret.ts";
+import { diff } from "../../src/wireguard/diff.ts";
+import { randomPublicKey } from "../../src/wireguard/keys.ts";
+import { ensureDevice, openDevice, removeDevice } from "../../src/wireguard/open.ts";
+import { privateKeyOf } from "./key.ts";
+
+/** What it takes to make a pod's own device. */
+export interface OwnWork {
+  readonly config: WireguardConfig;
+  readonly directory: string;
+  readonly netns: Netns;
+  readonly node: Netlink;
+  readonly pod: Netlink;
+  readonly lockFd: number;
+  readonly own: OwnDevice;
+  /** Its name in the pod. */
+  readonly name: string;
+}
+
+/** The name that a pod's device has on the node, until it is moved: at most 15 bytes, and no other pod's. Pure. */
+export function hostName({ containerID, ifname }: AttachmentKey): string {
+  return `pv${fnv1a64(`${containerID}+${ifname}`).slice(0, 13)}`;
+}
+
+/** Nothing of the mesh but through the device. Pure. */
+export function ownGuard(
+  record: Pick<WireguardAttachment, "ifname" | "interface" | "meshPrefixes">,
+  own: OwnDevice,
+): Guard {
+  return planGuard({
+    name: record.ifname,
+    virtualSubnets: record.meshPrefixes,
+    excluded: own.excluded,
+    dataPlane: "userspace", // by device, in the kernel as well: decrypted packets come by one of their own
+    device: record.interface,
+    refuse: "blackhole",
+  });
+}
+
+/**
+ * Makes the device on the node, with key and peers, and moves it into the pod, where it goes up. Idempotent.
+ * @returns Host names of endpoints that have no address now. @throws Fault of the parts.
+ */
+export async function makeOwnDevice(work: OwnWork, privateKey: Secret): Promise<string[]> {
+  const { config, directory, netns, node, pod, lockFd, own, name } = work;
+  const { device } = await ensureDevice({
+    name: own.madeAs,
+    directory,
+    dataplane: own.dataPlane,
+    lockFd,
+    moved: { netns, name },
+  });
+  using _device = device;
+  const state = await device.read();
+  const names = namesToResolve(config.peers, state, Date.now());
+  const resolved = await resolvePeers(names);
+  const wanted = deviceSettings(config, privateKey, resolved);
+  await device.apply(diff(wanted, state, { now: Date.now(), dummy: randomPublicKey }));
+  const made = await getLink(node, own.madeAs);
+  if (made !== undefined) await moveLink(node, made.index, { netns, name });
+  const link = await getLink(pod, name);
+  if (link === undefined) throw new Fault(Code.kernel, `the interface ${name} is not in the pod`, "try again");
+  await setLink(pod, link.index, { mtu: own.mtu, up: true });
+  for (const { address, prefixLength } of own.addresses) {
+    await ensureAddress(pod, { index: link.index, address, prefixLength, scope: "universe", flags: ["nodad"] });
+  }
+  return names.filter((host) => !resolved.has(host));
+}
+
+/** The routes to the mesh through the device, and the rule that leads to them. Idempotent. @throws NetlinkError. */
+export async function routeOwnDevice(pod: Netlink, record: WireguardAttachment, own: OwnDevice): Promise<void> {
+  const link = await getLink(pod, record.interface);
+  if (link === undefined)
+    throw new Fault(Code.kernel, `the interface ${record.interface} has gone during ADD`, "try again");
+  for (const route of ownRoutes(record, own, link.index)) await ensureRoute(pod, route);
+  for (const version of [4, 6] as const) await ensureRule(pod, tunnelRule(version, own.rulePriority));
+}
+
+/** Takes the rule away; the routes go with the device. @throws NetlinkError. */
+export function unrouteOwnDevice(pod: Netlink, own: OwnDevice): Promise<void> {
+  return removeTunnelRule(pod, own.rulePriority);
+}
+
+/**
+ * Removes the device, wherever it is, and the rule that leads to its routes; the guard stays, as long as the namespace
+ * lives. What is gone is fine. @throws Fault, NetlinkError.
+ */
+export async function removeOwnDevice(where: {
+  readonly directory: string;
+  readonly netns: Netns | undefined;
+  readonly own: OwnDevice;
+  readonly name: string;
+}): Promise<void> {
+  const { directory, netns, own, name } = where;
+  await removeDevice({ name: own.madeAs, directory, ...(netns === undefined ? {} : { moved: { netns, name } }) });
+  if (netns === undefined) return;
+  using pod = inNetns(netns, openRoute);
+  await unrouteOwnDevice(pod, own);
+}
+
+/** What CHECK compares. */
+export interface OwnCheck {
+  readonly config: WireguardConfig;
+  readonly directory: string;
+  readonly record: WireguardAttachment;
+  readonly own: OwnDevice;
+  readonly netns: Netns;
+  readonly node: Netlink;
+  readonly pod: Netlink;
+  readonly lockFd: number;
+}
+
+/**
+ * What of a pod's own device is not as it was made. One whose wireguard-go was killed is made again, and told.
+ * @throws Fault of the parts.
+ */
+export async function missingOfOwnDevice(check: OwnCheck): Promise<string[]> {
+  const { config, directory, record, own, netns, pod } = check;
+  const name = record.interface;
+  const privateKey = await privateKeyOf(config, directory);
+  using device = await openDevice({ name: own.madeAs, directory, moved: { netns, name } });
+  const link = await getLink(pod, name);
+  if (device === undefined || link === undefined) {
+    await makeOwnDevice({ ...check, name }, privateKey);
+    await routeOwnDevice(pod, record, own);
+    return [`the device ${name} of the pod was gone, and has been made again: nothing is left to do`];
+  }
+  const wanted = deviceSettings(config, privateKey, new Map());
+  const change = diff(wanted, await device.read(), { now: Date.now(), dummy: randomPublicKey });
+  const [addresses, routes] = await Promise.all([
+    listAddresses(pod, link.index),
+    listRoutes(pod, { table: TUNNEL_TABLE }),
+  ]);
+  return [
+    ...(link.up ? [] : [`${name} is down`]),
+    ...(link.mtu === own.mtu ? [] : [`the MTU of ${name} is ${link.mtu} instead of ${own.mtu}`]),
+    ...describeChange(change, name),
+    ...own.addresses
+      .filter((entry) => !addresses.some(({ address }) => address === entry.address))
+      .map(({ address, prefixLength }) => `missing: ${address}/${prefixLength} on ${name}`),
+    ...ownRoutes(record, own, link.index)
+      .filter((route) => !routes.some((one) => isRoute(one, route)))
+      .map(({ dst }) => `missing: route to ${dst} by ${name}`),
+    ...(await missingOfGuard(ownGuard(record, own), netns)).map((what) => `missing: ${what}`),
+  ];
+}
+
+/** With addresses of its own the kernel chooses among those; without, the pod is what it is on its link. */
+function ownRoutes({ meshPrefixes }: WireguardAttachment, own: OwnDevice, oif: number): Route[] {
+  return meshPrefixes.map((dst) => {
+    const src = sourceFor(family(dst), own);
+    return {
+      dst,
+      type: "unicast",
+      table: TUNNEL_TABLE,
+      scope: family(dst) === 4 ? "link" : "universe",
+      oif,
+      protocol: PROTOCOL_PODVPN,
+      ...(src === undefined ? {} : { src }),
+    };
+  });
+}
+
+function sourceFor(version: 4 | 6, { addresses, sources }: OwnDevice): Address | undefined {
+  if (addresses.some(({ address }) => family(address) === version)) return undefined;
+  return sources.find((address) => family(address) === version);
+}

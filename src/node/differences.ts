@@ -1,0 +1,44 @@
+import type { Prefix } from "../net/prefix.ts";
+import type { Netlink } from "../netlink/netlink.ts";
+import { addRoute, ensureNoRoute, isRoute, type Route } from "../netlink/routes.ts";
+
+/** What turns the routes that are there into those that are wanted. */
+export interface RouteDifference {
+  readonly add: readonly Route[];
+  readonly remove: readonly Route[];
+}
+
+/** Compares routes by destination first, as a mesh may have thousands. Pure. */
+export function routeDifference(wanted: readonly Route[], existing: readonly Route[]): RouteDifference {
+  const there = byDestination(existing);
+  const needed = byDestination(wanted);
+  return {
+    add: wanted.filter((route) => !(there.get(route.dst) ?? []).some((one) => isRoute(one, route))),
+    remove: existing.filter((route) => !(needed.get(route.dst) ?? []).some((one) => isRoute(route, one))),
+  };
+}
+
+/** Adds first: between two steps no wanted destination is without its route. @throws NetlinkError. */
+export async function applyRouteDifference(nl: Netlink, { add, remove }: RouteDifference): Promise<void> {
+  await inParts(add, (route) => addRoute(nl, route));
+  await inParts(remove, (route) => ensureNoRoute(nl, route));
+}
+
+/** More requests at once than these would overrun the socket with their answers. */
+const AT_ONCE = 64;
+
+async function inParts<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  for (let start = 0; start < items.length; start += AT_ONCE) {
+    await Promise.all(items.slice(start, start + AT_ONCE).map(work));
+  }
+}
+
+function byDestination(routes: readonly Route[]): ReadonlyMap<Prefix, readonly Route[]> {
+  const map = new Map<Prefix, Route[]>();
+  for (const route of routes) {
+    const same = map.get(route.dst);
+    if (same === undefined) map.set(route.dst, [route]);
+    else same.push(route);
+  }
+  return map;
+}

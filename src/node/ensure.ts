@@ -1,0 +1,197 @@
+import { issuesFault } from "../config/issues.ts";
+import type { WireguardConfig } from "../config/wireguard.ts";
+import { nodeConflicts } from "../config/wireguard-node.ts";
+import { Code, Fault } from "../fault.ts";
+import type { Address } from "../net/address.ts";
+import { aggregate } from "../net/aggregate.ts";
+import { ensureAddress, ensureNoAddress, type LinkAddress, listAddresses } from "../netlink/addresses.ts";
+import { getLink, setLink } from "../netlink/links.ts";
+import type { Netlink } from "../netlink/netlink.ts";
+import { ensureNoRule, ensureRule, type Rule } from "../netlink/rules.ts";
+import { ensureTableAs } from "../nftables/apply.ts";
+import { type Lock, lockDirectory } from "../os/lock.ts";
+import { trace } from "../os/trace.ts";
+import type { Secret } from "../secret.ts";
+import type { DataPlane, Device, DeviceSettings, DeviceState } from "../wireguard/device.ts";
+import { diff, isEmpty } from "../wireguard/diff.ts";
+import { publicKeyOf, randomPublicKey } from "../wireguard/keys.ts";
+import { ensureDevice } from "../wireguard/open.ts";
+import { applyRouteDifference, routeDifference } from "./differences.ts";
+import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameAddress, sameRule } from "./observe.ts";
+import { meshRefusals, meshRoutes, meshRules, meshTable } from "./plan.ts";
+import { DEVICE_LOCK_WAIT, type DeviceRecord, deviceDirectory, readDeviceRecord, writeDeviceRecord } from "./record.ts";
+import { removeLocked, usersOf } from "./remove.ts";
+import { deviceSettings, namesToResolve, resolvePeers } from "./settings.ts";
+import { meshMtu } from "./underlay.ts";
+
+/** What the node's device shall be. */
+export interface EnsureRequest {
+  readonly config: WireguardConfig;
+  /** Whose configuration it is. */
+  readonly network: string;
+  readonly privateKey: Secret;
+  /** Directory of the attachment that asks: it does not count as another user of the device. */
+  readonly attachment: string;
+  /** Called when nothing of the mesh can leave the node, or be taken in, in plain any more. */
+  readonly onGuarded?: () => void;
+}
+
+/** A device of the node that is as it shall be. */
+export interface NodeDevice {
+  readonly dataPlane: DataPlane;
+  /** In bytes. */
+  readonly mtu: number;
+  /** Whether this call made it; false: it was there. */
+  readonly made: boolean;
+  /** Host names of endpoints that have no address now; their peers wait for the next ADD or CHECK. */
+  readonly unresolved: readonly string[];
+}
+
+/**
+ * Makes the node's WireGuard device with all around it, or brings what is there up to the configuration: reads,
+ * compares, and writes the difference. The guard comes first, the routes after the device has its peers. What fails
+ * takes away again what this very call has made from nothing.
+ * @throws Fault 7 for a configuration that does not fit this node, Fault 11 when another call holds the device for too
+ * long, and those of the parts.
+ */
+export async function ensureNodeDevice(nl: Netlink, request: EnsureRequest): Promise<NodeDevice> {
+  const { config } = request;
+  const name = config.interface;
+  using lock = await lockDirectory(deviceDirectory(name), { create: true, wait: DEVICE_LOCK_WAIT });
+  if (lock === undefined) throw new Fault(Code.internal, `${deviceDirectory(name)} was not made`, "report this");
+  const previous = readDeviceRecord(name);
+  await using undo = new AsyncDisposableStack();
+  if (previous === undefined) undo.defer(() => removeLocked(nl, name));
+  const observed = await observeNode(nl);
+  await requireFitting(request, observed);
+  trace("node read");
+  const made = await ensureLocked(nl, request, { lock, previous, observed });
+  undo.move();
+  return made;
+}
+
+interface Found {
+  readonly lock: Lock;
+  readonly previous: DeviceRecord | undefined;
+  readonly observed: Observed;
+}
+
+async function ensureLocked(nl: Netlink, request: EnsureRequest, found: Found): Promise<NodeDevice> {
+  const { config, privateKey } = request;
+  const { lock, observed, previous } = found;
+  const name = config.interface;
+  const shared = isShared(request, previous);
+  const record = nextRecord(request, previous, shared);
+  if (JSON.stringify(record) !== JSON.stringify(previous)) writeDeviceRecord(record);
+  // The guard before the device, and before the routes that lead to it.
+  await ensureTableAs(meshTable({ device: name, guarded: record.guarded }));
+  const existing = ownRoutes(observed, name);
+  const through = existing.filter(({ type }) => type === "unicast");
+  await applyRouteDifference(nl, routeDifference([...meshRefusals(record), ...through], existing));
+  trace("guard of the node set");
+  request.onGuarded?.();
+
+  const directory = deviceDirectory(name);
+  const { device, made } = await ensureDevice({ name, directory, dataplane: config.dataplane, lockFd: lock.fd });
+  using _device = device;
+  trace("device there");
+  if (device.dataPlane !== record.dataPlane) writeDeviceRecord({ ...record, dataPlane: device.dataPlane });
+  const state = await device.read();
+  await applyDifference(device, state, deviceSettings(config, privateKey, new Map()), shared);
+  const mtu = config.mtu ?? meshMtu(observed, endpointsOf(config), name);
+  const index = await setUp(nl, config, mtu);
+  trace("device has its peers and is up");
+  const allowedIPs = config.peers.flatMap((peer) => peer.allowedIPs);
+  // Those of a device that was made just now have gone with the one before.
+  await applyRouteDifference(nl, routeDifference(meshRoutes(allowedIPs, index, config.table), made ? [] : through));
+  await applyRules(nl, meshRules(record), ownRules(observed, name));
+  trace("routes of the mesh set");
+
+  const names = namesToResolve(config.peers, state, Date.now());
+  if (names.length === 0) return { dataPlane: device.dataPlane, mtu, made, unresolved: [] };
+  const resolved = await resolvePeers(names);
+  await applyDifference(device, await device.read(), deviceSettings(config, privateKey, resolved), shared);
+  return { dataPlane: device.dataPlane, mtu, made, unresolved: names.filter((host) => !resolved.has(host)) };
+}
+
+/** @throws Fault 7 for peers and prefixes that collide with what this node is and has. */
+async function requireFitting({ config, privateKey }: EnsureRequest, observed: Observed): Promise<void> {
+  const [first, ...others] = nodeConflicts(config, {
+    ownPublicKey: await publicKeyOf(privateKey),
+    subnets: observed.subnets.filter(({ dev }) => dev !== config.interface),
+    // A table of the mesh's own is asked before the main one.
+    routes: config.table === undefined ? foreignRoutes(observed, config.interface) : [],
+  });
+  if (first !== undefined) throw issuesFault([first, ...others]);
+}
+
+/** Whether pods of another network use the device: then it has their configuration, and no other. */
+function isShared({ network, config, attachment }: EnsureRequest, previous: DeviceRecord | undefined): boolean {
+  if (previous === undefined || previous.network === network) return false;
+  return usersOf(config.interface, attachment).some((record) => record.network === previous.network);
+}
+
+/** Guarded is what was, too, as long as there are pods that may still send there: a peer that goes opens nothing. */
+function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined, shared: boolean): DeviceRecord {
+  const { config, network, attachment } = request;
+  const { interface: name, meshPrefixes, table, fwmark, removeWithLastPod, peers } = config;
+  const before = previous !== undefined && usersOf(name, attachment).length > 0 ? previous.guarded : [];
+  return {
+    version: 1,
+    interface: name,
+    network: shared && previous !== undefined ? previous.network : network,
+    dataPlane: previous?.dataPlane ?? "userspace",
+    guarded: before.length === 0 ? meshPrefixes : aggregate([...meshPrefixes, ...before]),
+    ...(table === undefined ? {} : { table }),
+    fwmark,
+    sysctls: previous?.sysctls ?? [],
+    removeWithLastPod,
+    peerNames: Object.fromEntries(
+      peers.flatMap(({ publicKey, name: text }) => (text === undefined ? [] : [[publicKey, text]])),
+    ),
+  };
+}
+
+/** @param shared Then the device must be so already. @throws Fault 7, 102. */
+async function applyDifference(
+  device: Device,
+  state: DeviceState,
+  wanted: DeviceSettings,
+  shared: boolean,
+): Promise<void> {
+  const change = diff(wanted, state, { now: Date.now(), dummy: randomPublicKey });
+  if (isEmpty(change)) return;
+  if (shared) {
+    throw new Fault(
+      Code.invalidConfig,
+      `wireguard.interface is "${device.name}", which pods of another network use with another configuration`,
+      "give each network an interface (and a listenPort) of its own, or the very same wireguard object",
+    );
+  }
+  await device.apply(change);
+}
+
+/** @returns Index of the device. */
+async function setUp(nl: Netlink, config: WireguardConfig, mtu: number): Promise<number> {
+  const link = await getLink(nl, config.interface);
+  if (link === undefined) {
+    throw new Fault(Code.kernel, `the interface ${config.interface} has gone during ADD`, "try again");
+  }
+  if (link.mtu !== mtu || !link.up) await setLink(nl, link.index, { mtu, up: true });
+  const wanted = config.addresses.map(({ address, prefixLength }): LinkAddress => {
+    return { index: link.index, address, prefixLength, scope: "universe", flags: ["nodad"] };
+  });
+  const existing = (await listAddresses(nl, link.index)).filter(({ scope }) => scope === "universe");
+  for (const entry of wanted) if (!existing.some((one) => sameAddress(one, entry))) await ensureAddress(nl, entry);
+  for (const entry of existing) if (!wanted.some((one) => sameAddress(one, entry))) await ensureNoAddress(nl, entry);
+  return link.index;
+}
+
+async function applyRules(nl: Netlink, wanted: readonly Rule[], existing: readonly Rule[]): Promise<void> {
+  for (const rule of wanted) if (!existing.some((one) => sameRule(one, rule))) await ensureRule(nl, rule);
+  for (const rule of existing) if (!wanted.some((one) => sameRule(one, rule))) await ensureNoRule(nl, rule);
+}
+
+function endpointsOf({ peers }: WireguardConfig): Address[] {
+  return peers.flatMap(({ endpoint }) => (endpoint !== undefined && "address" in endpoint ? [endpoint.address] : []));
+}

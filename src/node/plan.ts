@@ -1,0 +1,142 @@
+import { refusalRoute } from "../guard/plan.ts";
+import { type Family, family } from "../net/address.ts";
+import { contains, type Prefix, prefixLength } from "../net/prefix.ts";
+import type { Route } from "../netlink/routes.ts";
+import { Table as RoutingTable } from "../netlink/routes.ts";
+import type { Rule } from "../netlink/rules.ts";
+import { type Rule as FilterRule, type Match, type Table, type TableKey, tableName } from "../nftables/table.ts";
+
+/** rtm_protocol of all routes and rules for WireGuard devices: how they are found again, apart from those for pods. */
+export const PROTOCOL_MESH = 174;
+
+/** Loses to every other route, also to the refusals of a pod's virtual subnets (4000), which stay theirs. */
+export const MESH_REFUSAL_METRIC = 4010;
+
+/** The rule that leads to a routing table of the mesh's own: before charon's (220) and `main` (32766). */
+export const MESH_RULE_PRIORITY = 209;
+
+/** Before connection tracking and every other table: priority "raw". */
+const RAW = -300;
+
+/**
+ * Before whoever else chooses a source address ("srcnat" is 100): the first chain that does decides for the connection.
+ * The kernel wants more than -200 (connection tracking).
+ */
+const BEFORE_SRCNAT = -150;
+
+/** What the node needs around one WireGuard device. */
+export interface MeshRequest {
+  /** Name of the device. */
+  readonly device: string;
+  /** What is refused wherever it does not go through the device; no two overlap. */
+  readonly guarded: readonly Prefix[];
+  /** Routing table; absent: main. */
+  readonly table?: number;
+  /** Mark of the encrypted packets, which a table of the mesh's own must not catch; 0 is none. */
+  readonly fwmark: number;
+}
+
+/**
+ * The nft table that keeps the mesh's packets in the device. Pure. Filter: nothing to a guarded prefix leaves by
+ * another device, nothing from one is taken in by another, whatever the routes are and also for a socket that is bound
+ * to the uplink. Source: packets into the device keep theirs, whatever masquerades: a translation to the very same
+ * address, as an `accept` ends nothing but its own chain (docs/facts/wireguard.md).
+ */
+export function meshTable({ device, guarded }: Pick<MeshRequest, "device" | "guarded">): Table {
+  const families = ([4, 6] as const).filter((version) => guarded.some((prefix) => family(prefix) === version));
+  const drop = (address: "saddr" | "daddr", field: "iifname" | "oifname") =>
+    families.map((version): FilterRule => {
+      const other: Match[] = [
+        { device: field, isNot: device },
+        { device: field, isNot: "lo" },
+      ];
+      return { matches: [...other, { address, inSet: SETS[version] }], action: "drop" };
+    });
+  return {
+    ...meshTableKey(device),
+    sets: families.map((version) => ({
+      name: SETS[version],
+      family: version,
+      prefixes: guarded.filter((prefix) => family(prefix) === version),
+    })),
+    chains: [
+      { name: "in", type: "filter", hook: "prerouting", priority: RAW, rules: drop("saddr", "iifname") },
+      { name: "out", type: "filter", hook: "postrouting", priority: RAW, rules: drop("daddr", "oifname") },
+      {
+        name: "source",
+        type: "nat",
+        hook: "postrouting",
+        priority: BEFORE_SRCNAT,
+        rules: families.map((version) => ({
+          matches: [
+            { device: "oifname", is: device },
+            { address: "daddr", inSet: SETS[version] },
+          ],
+          action: "keepSource",
+        })),
+      },
+    ],
+  };
+}
+
+/** What {@link meshTable} is known by. Pure. */
+export function meshTableKey(device: string): TableKey {
+  return { family: "inet", name: tableName("mesh", device) };
+}
+
+/**
+ * Refusals of the guarded prefixes, where the mesh's routes are and in the main table: with no device there the sender
+ * is told, instead of waiting for an answer. Pure.
+ */
+export function meshRefusals({ guarded, table }: Pick<MeshRequest, "guarded" | "table">): Route[] {
+  const tables = new Set([RoutingTable.main, table ?? RoutingTable.main]);
+  return [...tables].flatMap((where) =>
+    guarded.map((dst) => ({
+      ...refusalRoute(dst, "unreachable"),
+      table: where,
+      metric: MESH_REFUSAL_METRIC,
+      protocol: PROTOCOL_MESH,
+    })),
+  );
+}
+
+/** The routes through the device, one for each allowed IP. Pure. @param oif Index of the device. */
+export function meshRoutes(allowedIPs: readonly Prefix[], oif: number, table: number | undefined): Route[] {
+  return allowedIPs.map((dst) => ({
+    dst,
+    type: "unicast",
+    table: table ?? RoutingTable.main,
+    scope: family(dst) === 4 ? "link" : "universe",
+    oif,
+    protocol: PROTOCOL_MESH,
+  }));
+}
+
+/** The rules that lead to a routing table of the mesh's own; none for the main table. Pure. */
+export function meshRules({ guarded, table, fwmark }: Omit<MeshRequest, "device">): Rule[] {
+  if (table === undefined) return [];
+  const families = [...new Set(guarded.map((prefix): Family => family(prefix)))];
+  return families.map((version) => ({
+    family: version,
+    priority: MESH_RULE_PRIORITY,
+    action: "lookup",
+    table,
+    protocol: PROTOCOL_MESH,
+    ...(fwmark === 0 ? {} : { fwmark, invert: true as const }),
+  }));
+}
+
+/** The longest of `prefixes` that holds all of `inner`; undefined when none does. Pure. */
+export function longestMatch<T extends { readonly dst: Prefix }>(
+  routes: readonly T[],
+  inner: Parameters<typeof contains>[1],
+): T | undefined {
+  return routes
+    .filter(({ dst }) => contains(dst, inner))
+    .reduce<T | undefined>(
+      (best, route) => (best === undefined || prefixLength(route.dst) > prefixLength(best.dst) ? route : best),
+      undefined,
+    );
+}
+
+const SETS = { 4: "mesh4", 6: "mesh6" } as const;

@@ -1,0 +1,82 @@
+import { isWireguard, listAttachments, type WireguardAttachment } from "../attachment/record.ts";
+import { closeForwarding } from "../forwarding/close.ts";
+import { restoreSysctls } from "../forwarding/sysctl.ts";
+import type { Netlink } from "../netlink/netlink.ts";
+import { openRoute } from "../netlink/open.ts";
+import { ensureNoRoute } from "../netlink/routes.ts";
+import { ensureNoRule } from "../netlink/rules.ts";
+import { removeTables } from "../nftables/apply.ts";
+import { listDirectory, removeTree } from "../os/file.ts";
+import { lockDirectory } from "../os/lock.ts";
+import { Attempts } from "../together.ts";
+import { removeDevice } from "../wireguard/open.ts";
+import { observeNode, ownRoutes, ownRules } from "./observe.ts";
+import { meshTableKey } from "./plan.ts";
+import { DEVICE_LOCK_WAIT, DEVICES_DIRECTORY, type DeviceRecord, deviceDirectory, readDeviceRecord } from "./record.ts";
+
+/**
+ * The pods that are routed through a device of the node.
+ * @param except Directory of an attachment that does not count.
+ */
+export function usersOf(device: string, except?: string): WireguardAttachment[] {
+  return listAttachments()
+    .filter(({ directory }) => directory !== except)
+    .map(({ record }) => record)
+    .filter(isWireguard)
+    .filter((record) => record.own === undefined && record.interface === device);
+}
+
+/**
+ * Removes the node's device, its routes, rules and guard, when no pod uses it any more and its configuration says so
+ * (`removeWithLastPod`). The record of the pod that goes must be gone already: of two that go at once, the second one
+ * then sees that it is the last.
+ * @param made Whether an ADD that fails has made the device: then it goes whatever the configuration says.
+ * @throws as {@link removeLocked}.
+ */
+export async function releaseNodeDevice(nl: Netlink, name: string, made = false): Promise<void> {
+  using lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
+  if (lock === undefined) return;
+  if (!made && intactRecord(name)?.removeWithLastPod !== true) return;
+  if (usersOf(name).length === 0) await removeLocked(nl, name);
+}
+
+/** Removes all WireGuard devices of the node: `podvpn uninstall`. @returns Their names. @throws as {@link removeLocked}. */
+export async function removeNodeDevices(): Promise<string[]> {
+  using nl = openRoute();
+  const names = listDirectory(DEVICES_DIRECTORY);
+  for (const name of names) {
+    using lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
+    if (lock !== undefined) await removeLocked(nl, name);
+  }
+  return names;
+}
+
+/**
+ * Removes a device of the node with all around it; what is gone is fine. The guard goes after the device, and the
+ * record last, so that what failed can be tried again. The caller holds the device's lock.
+ * @throws Fault, or AggregateError of several; the rest has been removed all the same.
+ */
+export async function removeLocked(nl: Netlink, name: string): Promise<void> {
+  const record = intactRecord(name);
+  const attempts = new Attempts();
+  const observed = await observeNode(nl);
+  await attempts.try(() => removeDevice({ name, directory: deviceDirectory(name) }));
+  await attempts.try(async () => {
+    for (const rule of ownRules(observed, name)) await ensureNoRule(nl, rule);
+    for (const route of ownRoutes(observed, name)) await ensureNoRoute(nl, route);
+  });
+  await attempts.try(() => removeTables([meshTableKey(name)]));
+  await attempts.try(async () => closeForwarding({ device: name }));
+  await attempts.try(async () => restoreSysctls(record?.sysctls ?? []));
+  attempts.finish(`several parts of the device ${name} could not be removed`);
+  removeTree(deviceDirectory(name));
+}
+
+/** A damaged record is none: what it told is found in the kernel by its marks. */
+function intactRecord(name: string): DeviceRecord | undefined {
+  try {
+    return readDeviceRecord(name);
+  } catch {
+    return undefined;
+  }
+}

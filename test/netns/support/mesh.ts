@@ -1,0 +1,117 @@
+import { execFileSync } from "node:child_process";
+import type { Node } from "../../../src/testbed/node.ts";
+import type { AttachOptions } from "../../../src/testbed/pod.ts";
+import { Testbed } from "../../../src/testbed/testbed.ts";
+import { BUILT } from "./cluster.ts";
+
+/** One node of a {@link Mesh}, with its key pair, as `wg` made it. */
+export interface MeshNode {
+  readonly node: Node;
+  /** From 1. */
+  readonly index: number;
+  readonly publicKey: string;
+  readonly privateKey: string;
+}
+
+/** Where the nodes keep their private keys: the plugin's default. */
+export const KEY_FILE = "/var/lib/podvpn/wireguard/podvpn0.key";
+
+/** Captured between nodes, none of this may be there: a pod's address in the clear, in either direction, or a question for it. */
+export const PLAIN = "net 10.1.0.0/16 or net fd00:1::/32";
+/** What a mesh looks like from outside. */
+export const ENCRYPTED = "udp port 51820";
+
+/** The pods of node `index`. */
+export const podSubnet = (index: number) => `10.1.${index}.0/24`;
+export const podSubnet6 = (index: number) => `fd00:1:${index}::/64`;
+export const nodeAddress = (index: number) => `10.9.0.${index}`;
+export const nodeAddress6 = (index: number) => `fd00:9::${index}`;
+
+/** Nodes on one underlay, each with a private key, and nothing else made. */
+export class Mesh implements AsyncDisposable {
+  private constructor(
+    readonly testbed: Testbed,
+    readonly nodes: readonly MeshNode[],
+  ) {}
+
+  static async create(count = 2): Promise<Mesh> {
+    await using undo = new AsyncDisposableStack();
+    const testbed = undo.use(await Testbed.create());
+    const nodes: MeshNode[] = [];
+    for (let index = 1; index <= count; index += 1) {
+      const addresses = [`${nodeAddress(index)}/24`, `${nodeAddress6(index)}/64`];
+      const node = await testbed.node(`n${index}`, { addresses });
+      const { privateKey, publicKey } = keyPair();
+      await node.exec(["mkdir", "-p", "-m", "700", "/var/lib/podvpn/wireguard"]);
+      await node.writeFile(KEY_FILE, `${privateKey}\n`, 0o600);
+      nodes.push({ node, index, privateKey, publicKey });
+    }
+    undo.move();
+    return new Mesh(testbed, nodes);
+  }
+
+  /** The `index`th node, from 1. */
+  at(index: number): MeshNode {
+    const found = this.nodes[index - 1];
+    if (found === undefined) throw new RangeError(`the mesh has no node ${index}`);
+    return found;
+  }
+
+  /** What the configuration of node `of` says of all others. */
+  peersOf(of: number): Record<string, unknown>[] {
+    return this.nodes
+      .filter(({ index }) => index !== of)
+      .map(({ index, publicKey }) => ({
+        publicKey,
+        endpoint: `${nodeAddress(index)}:51820`,
+        allowedIPs: [podSubnet(index), podSubnet6(index)],
+      }));
+  }
+
+  /** The network configuration of a node, with what a test wants different. `wireguard` is merged, all else replaced. */
+  conf(
+    of: number,
+    overrides: Record<string, unknown> & { readonly wireguard?: Record<string, unknown> } = {},
+  ): Record<string, unknown> {
+    const { wireguard, ...rest } = overrides;
+    return {
+      cniVersion: "1.0.0",
+      name: "podnet",
+      type: "wireguard",
+      wireguard: { peers: this.peersOf(of), ...wireguard },
+      bridge: "cni0",
+      isDefaultGateway: true,
+      ipMasq: true,
+      ipam: { type: "host-local", ranges: [[{ subnet: podSubnet(of) }], [{ subnet: podSubnet6(of) }]] },
+      ...rest,
+    };
+  }
+
+  /** A pod of node `of` that has been added, removed again at the end of its scope. */
+  async addedPod(of: number, name: string, configuration = this.conf(of), options: AttachOptions = BUILT) {
+    const pod = await this.at(of).node.addPod(name);
+    const result = await pod.add(configuration, options);
+    const [ip = "", ip6 = ""] = result.ips.map(({ address }) => address.replace(/\/\d+$/, ""));
+    return {
+      pod,
+      result,
+      ip,
+      ip6,
+      conf: configuration,
+      async [Symbol.asyncDispose]() {
+        await pod.del(configuration, options);
+        await pod.remove();
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.testbed[Symbol.asyncDispose]();
+  }
+}
+
+/** A new key pair, by wg(8): not by the code that is tested. */
+export function keyPair(): { readonly privateKey: string; readonly publicKey: string } {
+  const privateKey = execFileSync("wg", ["genkey"]).toString().trim();
+  return { privateKey, publicKey: execFileSync("wg", ["pubkey"], { input: privateKey }).toString().trim() };
+}
