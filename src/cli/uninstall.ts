@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { listAttachments, PODS_DIRECTORY, RUN_DIRECTORY } from "../attachment/record.ts";
 import { Code, Fault } from "../fault.ts";
+import { nodeDevices, removeNodeDevice } from "../node/remove.ts";
 import { addonDirectories } from "../os/addon.ts";
 import { type Found, identify, remove } from "../os/executable.ts";
 import { listDirectory } from "../os/file.ts";
@@ -13,7 +14,8 @@ export const help = `
 Usage: podvpn uninstall [--bin-dir DIR] [--force] [--dry-run]
 
 Removes the names that "podvpn install" made, and every trace of podvpn on this
-node: /var/lib/podvpn, /run/podvpn. What others put under those names stays.
+node: WireGuard devices with their routes and rules, /var/lib/podvpn (with the
+node's private keys), /run/podvpn. What others put under those names stays.
 Refuses while pods are attached or a hub runs: only the plugin can detach a pod.
 
   --bin-dir DIR  the runtime's directory (/opt/cni/bin)
@@ -54,6 +56,14 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   const directory = resolve(values["bin-dir"]);
   const dryRun = values["dry-run"] === true;
   if (!values.force) refuseWhileLive();
+  for (const { name, pods } of nodeDevices()) {
+    if (pods > 0) {
+      terminal.stdout(`keep the WireGuard device ${name}: ${pods} pods are routed through it\n`);
+      continue;
+    }
+    if (!dryRun) await removeNodeDevice(name);
+    terminal.stdout(`${dryRun ? "would " : ""}remove the WireGuard device ${name}\n`);
+  }
   const found = new Map(programs.map((program) => [`${directory}/${program}`, identify(`${directory}/${program}`)]));
   const plan = planUninstall(found, traces(directory));
   for (const path of plan.remove) {

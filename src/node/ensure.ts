@@ -7,15 +7,18 @@ import { aggregate } from "../net/aggregate.ts";
 import { ensureAddress, ensureNoAddress, type LinkAddress, listAddresses } from "../netlink/addresses.ts";
 import { getLink, setLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
+import { listRoutes } from "../netlink/routes.ts";
 import { ensureNoRule, ensureRule, type Rule } from "../netlink/rules.ts";
 import { ensureTableAs } from "../nftables/apply.ts";
+import { missingOfTable } from "../nftables/missing.ts";
 import { type Lock, lockDirectory } from "../os/lock.ts";
 import { trace } from "../os/trace.ts";
 import type { Secret } from "../secret.ts";
+import { together } from "../together.ts";
 import type { DataPlane, Device, DeviceSettings, DeviceState } from "../wireguard/device.ts";
 import { diff, isEmpty } from "../wireguard/diff.ts";
 import { publicKeyOf, randomPublicKey } from "../wireguard/keys.ts";
-import { ensureDevice } from "../wireguard/open.ts";
+import { ensureDevice, openDevice } from "../wireguard/open.ts";
 import { applyRouteDifference, routeDifference } from "./differences.ts";
 import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameAddress, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, meshTable } from "./plan.ts";
@@ -62,34 +65,38 @@ export async function ensureNodeDevice(nl: Netlink, request: EnsureRequest): Pro
   const previous = readDeviceRecord(name);
   await using undo = new AsyncDisposableStack();
   if (previous === undefined) undo.defer(() => removeLocked(nl, name));
+  const device = await ensureLocked(nl, request, lock, previous);
+  undo.move();
+  return device;
+}
+
+async function ensureLocked(
+  nl: Netlink,
+  request: EnsureRequest,
+  lock: Lock,
+  previous: DeviceRecord | undefined,
+): Promise<NodeDevice> {
+  const { config, privateKey } = request;
+  const name = config.interface;
+  const shared = previous !== undefined && isOfOthers(request, previous);
+  const next = nextRecord(request, previous);
+  const guarded = await isGuarded(nl, next, previous);
+  if (guarded) request.onGuarded?.(); // the usual case: the pod's link need not wait for all that follows
   const observed = await observeNode(nl);
   await requireFitting(request, observed);
+  if (shared) await requireSame(request, next, previous);
+  else if (JSON.stringify(next) !== JSON.stringify(previous)) writeDeviceRecord(next);
+  const record = shared ? previous : next;
   trace("node read");
-  const made = await ensureLocked(nl, request, { lock, previous, observed });
-  undo.move();
-  return made;
-}
-
-interface Found {
-  readonly lock: Lock;
-  readonly previous: DeviceRecord | undefined;
-  readonly observed: Observed;
-}
-
-async function ensureLocked(nl: Netlink, request: EnsureRequest, found: Found): Promise<NodeDevice> {
-  const { config, privateKey } = request;
-  const { lock, observed, previous } = found;
-  const name = config.interface;
-  const shared = isShared(request, previous);
-  const record = nextRecord(request, previous, shared);
-  if (JSON.stringify(record) !== JSON.stringify(previous)) writeDeviceRecord(record);
   // The guard before the device, and before the routes that lead to it.
-  await ensureTableAs(meshTable({ device: name, guarded: record.guarded }));
   const existing = ownRoutes(observed, name);
   const through = existing.filter(({ type }) => type === "unicast");
-  await applyRouteDifference(nl, routeDifference([...meshRefusals(record), ...through], existing));
-  trace("guard of the node set");
-  request.onGuarded?.();
+  if (!guarded) {
+    await ensureTableAs(meshTable(deviceOf(record)));
+    await applyRouteDifference(nl, routeDifference([...meshRefusals(record), ...through], existing));
+    request.onGuarded?.();
+    trace("guard of the node set");
+  }
 
   const directory = deviceDirectory(name);
   const { device, made } = await ensureDevice({ name, directory, dataplane: config.dataplane, lockFd: lock.fd });
@@ -97,7 +104,7 @@ async function ensureLocked(nl: Netlink, request: EnsureRequest, found: Found): 
   trace("device there");
   if (device.dataPlane !== record.dataPlane) writeDeviceRecord({ ...record, dataPlane: device.dataPlane });
   const state = await device.read();
-  await applyDifference(device, state, deviceSettings(config, privateKey, new Map()), shared);
+  await applyDifference(device, state, deviceSettings(config, privateKey, new Map()));
   const mtu = config.mtu ?? meshMtu(observed, endpointsOf(config), name);
   const index = await setUp(nl, config, mtu);
   trace("device has its peers and is up");
@@ -110,8 +117,45 @@ async function ensureLocked(nl: Netlink, request: EnsureRequest, found: Found): 
   const names = namesToResolve(config.peers, state, Date.now());
   if (names.length === 0) return { dataPlane: device.dataPlane, mtu, made, unresolved: [] };
   const resolved = await resolvePeers(names);
-  await applyDifference(device, await device.read(), deviceSettings(config, privateKey, resolved), shared);
+  await applyDifference(device, await device.read(), deviceSettings(config, privateKey, resolved));
   return { dataPlane: device.dataPlane, mtu, made, unresolved: names.filter((host) => !resolved.has(host)) };
+}
+
+/** Whether the guard is there already, whole, as an earlier call has made it for the very same prefixes. */
+async function isGuarded(nl: Netlink, record: DeviceRecord, previous: DeviceRecord | undefined): Promise<boolean> {
+  if (previous === undefined || !sameGuard(record, previous)) return false;
+  const [broken, routes] = await together(missingOfTable(meshTable(deviceOf(record))), listRoutes(nl, {}));
+  return broken.length === 0 && routeDifference(meshRefusals(record), routes).add.length === 0;
+}
+
+function sameGuard(one: DeviceRecord, other: DeviceRecord): boolean {
+  return one.table === other.table && one.guarded.join() === other.guarded.join();
+}
+
+function deviceOf(record: DeviceRecord) {
+  return { device: record.interface, guarded: record.guarded };
+}
+
+/**
+ * Of two networks that share a device the first one's configuration holds, and the second must have the very same.
+ * @throws Fault 7.
+ */
+async function requireSame(
+  { config, privateKey }: EnsureRequest,
+  record: DeviceRecord,
+  previous: DeviceRecord,
+): Promise<void> {
+  const name = config.interface;
+  using device = await openDevice({ name, directory: deviceDirectory(name) });
+  const wanted = deviceSettings(config, privateKey, new Map());
+  const change = device === undefined ? undefined : diff(wanted, await device.read(), options());
+  const same = sameGuard(record, previous) && record.fwmark === previous.fwmark;
+  if (same && (change === undefined || isEmpty(change))) return;
+  throw new Fault(
+    Code.invalidConfig,
+    `wireguard.interface is "${name}", which pods of network ${previous.network} use with another configuration`,
+    "give each network an interface (and a listenPort) of its own, or the very same wireguard object",
+  );
 }
 
 /** @throws Fault 7 for peers and prefixes that collide with what this node is and has. */
@@ -126,49 +170,39 @@ async function requireFitting({ config, privateKey }: EnsureRequest, observed: O
 }
 
 /** Whether pods of another network use the device: then it has their configuration, and no other. */
-function isShared({ network, config, attachment }: EnsureRequest, previous: DeviceRecord | undefined): boolean {
-  if (previous === undefined || previous.network === network) return false;
+function isOfOthers({ network, config, attachment }: EnsureRequest, previous: DeviceRecord): boolean {
+  if (previous.network === network) return false;
   return usersOf(config.interface, attachment).some((record) => record.network === previous.network);
 }
 
 /** Guarded is what was, too, as long as there are pods that may still send there: a peer that goes opens nothing. */
-function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined, shared: boolean): DeviceRecord {
+function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined): DeviceRecord {
   const { config, network, attachment } = request;
   const { interface: name, meshPrefixes, table, fwmark, removeWithLastPod, peers } = config;
-  const before = previous !== undefined && usersOf(name, attachment).length > 0 ? previous.guarded : [];
+  const before = previous?.guarded ?? [];
+  const inUse = before.join() !== meshPrefixes.join() && usersOf(name, attachment).length > 0;
+  const names = peers.flatMap(({ publicKey, name: text }) => (text === undefined ? [] : [[publicKey, text] as const]));
   return {
     version: 1,
     interface: name,
-    network: shared && previous !== undefined ? previous.network : network,
+    network,
     dataPlane: previous?.dataPlane ?? "userspace",
-    guarded: before.length === 0 ? meshPrefixes : aggregate([...meshPrefixes, ...before]),
+    guarded: inUse ? aggregate([...meshPrefixes, ...before]) : meshPrefixes,
     ...(table === undefined ? {} : { table }),
     fwmark,
     sysctls: previous?.sysctls ?? [],
     removeWithLastPod,
-    peerNames: Object.fromEntries(
-      peers.flatMap(({ publicKey, name: text }) => (text === undefined ? [] : [[publicKey, text]])),
-    ),
+    peerNames: Object.fromEntries(names),
   };
 }
 
-/** @param shared Then the device must be so already. @throws Fault 7, 102. */
-async function applyDifference(
-  device: Device,
-  state: DeviceState,
-  wanted: DeviceSettings,
-  shared: boolean,
-): Promise<void> {
-  const change = diff(wanted, state, { now: Date.now(), dummy: randomPublicKey });
-  if (isEmpty(change)) return;
-  if (shared) {
-    throw new Fault(
-      Code.invalidConfig,
-      `wireguard.interface is "${device.name}", which pods of another network use with another configuration`,
-      "give each network an interface (and a listenPort) of its own, or the very same wireguard object",
-    );
-  }
-  await device.apply(change);
+async function applyDifference(device: Device, state: DeviceState, wanted: DeviceSettings): Promise<void> {
+  const change = diff(wanted, state, options());
+  if (!isEmpty(change)) await device.apply(change);
+}
+
+function options() {
+  return { now: Date.now(), dummy: randomPublicKey };
 }
 
 /** @returns Index of the device. */

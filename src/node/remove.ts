@@ -40,15 +40,15 @@ export async function releaseNodeDevice(nl: Netlink, name: string, made = false)
   if (usersOf(name).length === 0) await removeLocked(nl, name);
 }
 
-/** Removes all WireGuard devices of the node: `podvpn uninstall`. @returns Their names. @throws as {@link removeLocked}. */
-export async function removeNodeDevices(): Promise<string[]> {
+/** The WireGuard devices of the node, and how many pods are routed through each. */
+export function nodeDevices(): { readonly name: string; readonly pods: number }[] {
+  return listDirectory(DEVICES_DIRECTORY).map((name) => ({ name, pods: usersOf(name).length }));
+}
+
+/** Removes a device that no pod uses, whatever its configuration says: `podvpn uninstall`. @throws as {@link removeLocked}. */
+export async function removeNodeDevice(name: string): Promise<void> {
   using nl = openRoute();
-  const names = listDirectory(DEVICES_DIRECTORY);
-  for (const name of names) {
-    using lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
-    if (lock !== undefined) await removeLocked(nl, name);
-  }
-  return names;
+  await releaseNodeDevice(nl, name, true);
 }
 
 /**

@@ -8,12 +8,14 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { Code, Fault } from "../fault.ts";
 import { untrustedDirectory } from "./trust.ts";
 
@@ -97,9 +99,17 @@ export function linkExecutable(source: string, target: string): void {
   translated(target, () => replacing(target, (temporary) => linkSync(source, temporary)));
 }
 
-/** Removes a file or a tree that may be gone already. @throws Fault 5. */
+/** Removes a file or a tree that may be gone already; a mounted file system is emptied, and stays. @throws Fault 5. */
 export function remove(path: string): void {
-  translated(path, () => rmSync(path, { recursive: true, force: true }));
+  translated(path, () => {
+    const entries = isMountPoint(path) ? readdirSync(path).map((name) => `${path}/${name}`) : [path];
+    for (const entry of entries) rmSync(entry, { recursive: true, force: true });
+  });
+}
+
+function isMountPoint(path: string): boolean {
+  const [own, parent] = [path, dirname(path)].map((one) => lstatSync(one, { throwIfNoEntry: false }));
+  return own !== undefined && parent !== undefined && own.isDirectory() && own.dev !== parent.dev;
 }
 
 function replacing(target: string, make: (temporary: string) => void): void {
