@@ -8,13 +8,14 @@ import { removeTunnelRule, tunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { TUNNEL_TABLE } from "../../src/ipsec/strongswan-conf.ts";
 import { type Address, family } from "../../src/net/address.ts";
 import { ensureAddress, listAddresses } from "../../src/netlink/addresses.ts";
-import { getLink, moveLink, setLink } from "../../src/netlink/links.ts";
+import { getLink, moveLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route } from "../../src/netlink/routes.ts";
 import { ensureRule } from "../../src/netlink/rules.ts";
 import { describeChange } from "../../src/node/missing.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "../../src/node/settings.ts";
+import { setUpLink } from "../../src/node/up.ts";
 import { inNetns, type Netns } from "../../src/os/namespace.ts";
 import type { Secret } from "../../src/secret.ts";
 import { diff } from "../../src/wireguard/diff.ts";
@@ -78,7 +79,7 @@ export async function makeOwnDevice(work: OwnWork, privateKey: Secret): Promise<
   if (made !== undefined) await moveLink(node, made.index, { netns, name });
   const link = await getLink(pod, name);
   if (link === undefined) throw new Fault(Code.kernel, `the interface ${name} is not in the pod`, "try again");
-  await setLink(pod, link.index, { mtu: own.mtu, up: true });
+  await setUpLink(pod, link.index, own.mtu, config.listenPort);
   for (const { address, prefixLength } of own.addresses) {
     await ensureAddress(pod, { index: link.index, address, prefixLength, scope: "universe", flags: ["nodad"] });
   }

@@ -54,7 +54,11 @@ export async function capture(target: Target, options: CaptureOptions): Promise<
   await using running = new AsyncDisposableStack();
   const captures = await Promise.all(
     target.links.map(async ({ name, ethernet }) => {
-      const filter = captureFilter({ prefixes: wholeOf(target.scopes), wireguardPorts: target.wireguardPorts, ethernet });
+      const filter = captureFilter({
+        prefixes: wholeOf(target.scopes),
+        wireguardPorts: target.wireguardPorts,
+        ethernet,
+      });
       return running.use(
         await startCapture(name, filter, (frame) => {
           const plain = tally.add(name, frame);
@@ -81,10 +85,7 @@ function criteriaOf({ scopes, endpoints, wireguardPorts }: Target) {
 }
 
 /** Waits until the time is over, or somebody has had enough. @throws why a capture has failed. */
-async function overOrFailed(
-  captures: readonly RunningCapture[],
-  { signal, seconds }: CaptureOptions,
-): Promise<void> {
+async function overOrFailed(captures: readonly RunningCapture[], { signal, seconds }: CaptureOptions): Promise<void> {
   const { promise: over, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, seconds * 1000);
   const onAbort = () => resolve();

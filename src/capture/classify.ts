@@ -71,7 +71,8 @@ function natTraversalKind(body: Buffer, length: number): PacketKind | undefined 
 function wireguardKind(body: Buffer, length: number): PacketKind | undefined {
   if (body.length < 4) return undefined;
   const type = body.readUInt32LE(0);
-  if (type === WIREGUARD_DATA) return length > EMPTY_DATA ? "wireguard" : length === EMPTY_DATA ? "signalling" : undefined;
+  if (type === WIREGUARD_DATA)
+    return length > EMPTY_DATA ? "wireguard" : length === EMPTY_DATA ? "signalling" : undefined;
   return HANDSHAKE_LENGTHS.get(type) === length ? "signalling" : undefined;
 }
 

@@ -47,7 +47,9 @@ const MOST_RANGES = 4;
  */
 export function widen(prefixes: readonly Prefix[], most: number): Prefix[] {
   const sorted = aggregate(prefixes);
-  const gaps = sorted.slice(1).map((prefix, index) => ({ index, common: commonLength(sorted[index] ?? prefix, prefix) }));
+  const gaps = sorted
+    .slice(1)
+    .map((prefix, index) => ({ index, common: commonLength(sorted[index] ?? prefix, prefix) }));
   // The widest gaps stay.
   const cuts = gaps
     .sort((one, other) => one.common - other.common)

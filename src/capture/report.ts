@@ -1,6 +1,7 @@
 import { bytesText } from "../hub/lease-table.ts";
 import type { Address } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
+import { wrapped } from "../status/text.ts";
 import type { CaptureResult } from "./capture.ts";
 import type { Count, PlainPacket, Verdict } from "./tally.ts";
 
@@ -15,18 +16,17 @@ export function heading({ interfaces, prefixes }: Subject, seconds: number): str
   const [first, second, ...rest] = prefixes;
   const more = rest.length === 0 ? [] : [`${rest.length} more`];
   const named = [first, second, ...more].filter((text) => text !== undefined);
-  return `Looking for ${listed(named)} on ${listed(interfaces)} for ${seconds} s; Ctrl-C ends it.\n`;
+  return `${wrapped(`Looking for ${listed(named)} on ${listed(interfaces)} for ${seconds} s; Ctrl-C ends it.`)}\n`;
 }
 
-/** A packet that went in plain, in one line, or in two when it does not fit 80 columns. Pure. */
+/** A packet that went in plain, in one line where it fits. Pure. */
 export function plainLine(packet: PlainPacket): string {
   const { time, interface: link, vlans, protocol, length } = packet;
   const tags = vlans.map((id) => ` vlan ${id}`).join("");
   const about = packet.target === undefined ? "" : ` about ${packet.target}`;
   const from = withPort(packet.source, packet.sourcePort);
   const to = withPort(packet.destination, packet.destinationPort);
-  const [head, tail] = [`plain: ${clock(time)} ${link}${tags} ${protocol} ${length} B`, `${from} > ${to}${about}`];
-  return head.length + 1 + tail.length <= COLUMNS ? `${head} ${tail}\n` : `${head}\n  ${tail}\n`;
+  return `${wrapped(`plain: ${clock(time)} ${link}${tags} ${protocol} ${length} B ${from} > ${to}${about}`)}\n`;
 }
 
 /** What a capture has seen, for a terminal. Pure. */
@@ -44,7 +44,7 @@ export function summary(result: CaptureResult): string {
   const aside =
     signalling.packets === 0
       ? []
-      : [`Beside these, ${counted(signalling)} of key exchange and keep-alive, which prove nothing.`];
+      : [`Beside these, ${counted(signalling)} of key exchange and keep-alive: no traffic.`];
   return `${["", row("", "PACKETS", "BYTES"), ...lines, "", ...aside, ...CONCLUSIONS[verdict](result)].join("\n")}\n`;
 }
 
@@ -81,9 +81,6 @@ const CONCLUSIONS: Readonly<Record<Verdict, (result: CaptureResult) => string[]>
     "Capture when less goes by, or on fewer interfaces at once.",
   ],
 };
-
-/** Of a terminal. */
-const COLUMNS = 80;
 
 function row(name: string, packets: string, bytes: string): string {
   return `${name.padEnd(17)}${packets.padStart(10)}${bytes.padStart(12)}`;

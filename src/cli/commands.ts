@@ -13,6 +13,11 @@ export const commands: readonly Command[] = [
     load: () => import("./uninstall.ts"),
   },
   {
+    name: "capture",
+    summary: "count what leaves this node encrypted, and what in plain",
+    load: () => import("./capture.ts"),
+  },
+  {
     name: "hub",
     summary: "run a hub, or list the pods that are online at one",
     load: () => import("./hub.ts"),

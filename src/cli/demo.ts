@@ -1,18 +1,22 @@
 import { parseArgs } from "node:util";
+import { RuntimeError } from "../cni/runtime.ts";
 import { demo } from "../demo/demo.ts";
-import { DEMO_LABEL } from "../demo/lab.ts";
+import type { Mode } from "../demo/mode.ts";
+import { labelOf, modes } from "../demo/modes.ts";
 import { ownExecutable } from "../os/executable.ts";
 import { takeDown } from "../testbed/kept.ts";
 import { type Terminal, UsageError } from "./command.ts";
 
 export const help = `
-Usage: podvpn demo [--keep | --down]
+Usage: podvpn demo [strongswan | wireguard] [--keep | --down]
 
-Shows the plugin strongswan at work on machines made of network namespaces:
-three nodes, a hub, six pods; who reaches whom, what goes over the wire, and
-what happens when a charon is killed. Takes some seconds, needs root,
-strongSwan, the reference CNI plugins, tcpdump and ping, changes nothing on
-this machine and leaves nothing behind.
+Shows the plugins at work on machines made of network namespaces: three nodes
+with two pods each; who reaches whom, what goes over the wire, what happens when
+a charon or a wireguard-go is killed, and what is left in the end. Without a
+plugin's name it shows one after the other. Takes some seconds, needs root, the
+plugin's data plane (strongSwan, wireguard-go), the reference CNI plugins,
+tcpdump and ping, changes nothing on this machine and leaves nothing behind.
+Exit status 1: not all was as it should be.
 
   --keep  leave it up, and tell how to look around
   --down  take down what --keep left
@@ -32,34 +36,55 @@ class Interrupted extends Error {
 }
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: { keep: { type: "boolean", default: false }, down: { type: "boolean", default: false } },
   });
+  const chosen = chooseModes(positionals);
   if (values.keep && values.down) throw new UsageError("--keep and --down exclude each other");
-  return values.down ? down(terminal) : show(terminal, values.keep);
+  return values.down ? down(chosen, terminal) : show(chosen, terminal, values.keep);
 }
 
-async function show(terminal: Terminal, keep: boolean): Promise<number> {
+/** All of them without a name. @throws UsageError. */
+function chooseModes([name, ...more]: readonly string[]): readonly Mode[] {
+  if (name === undefined) return modes;
+  const mode = modes.find(({ plugin }) => plugin === name);
+  const names = modes.map(({ plugin }) => plugin).join(" and ");
+  if (mode === undefined) throw new UsageError(`there is no demo of "${name}"; there are those of ${names}`);
+  if (more.length > 0) throw new UsageError(`give one name, or none for ${names}`);
+  return [mode];
+}
+
+async function show(chosen: readonly Mode[], terminal: Terminal, keep: boolean): Promise<number> {
   const controller = new AbortController();
   for (const signal of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
     process.on(signal, () => controller.abort(new Interrupted(signal)));
   }
   try {
     const say = (text: string) => terminal.stdout(`${text}\n`);
-    const wrong = await demo(say, { executable: ownExecutable(), keep, signal: controller.signal });
+    const wrong = await demo(say, chosen, { executable: ownExecutable(), keep, signal: controller.signal });
     for (const complaint of wrong) terminal.stderr(`podvpn demo: ${complaint}\n`);
     return wrong.length === 0 ? 0 : 1;
   } catch (error) {
-    if (!(error instanceof Interrupted)) throw error;
-    terminal.stderr(`\npodvpn demo: interrupted by ${error.message}; everything is taken down\n`);
-    return error.status;
+    if (error instanceof Interrupted) {
+      terminal.stderr(`\npodvpn demo: interrupted by ${error.message}; everything is taken down\n`);
+      return error.status;
+    }
+    if (!(error instanceof RuntimeError)) throw error;
+    terminal.stderr(`\npodvpn demo: ${error.message}\n`); // has its remedy
+    return 1;
   }
 }
 
-async function down(terminal: Terminal): Promise<number> {
-  const nodes = await takeDown(DEMO_LABEL);
-  const names = nodes.map(({ name }) => name).join(", ");
-  terminal.stdout(nodes.length === 0 ? "no demo is up\n" : `taken down: ${names}\n`);
+async function down(chosen: readonly Mode[], terminal: Terminal): Promise<number> {
+  let isAnyUp = false;
+  for (const mode of chosen) {
+    const names = (await takeDown(labelOf(mode))).map(({ name }) => name);
+    if (names.length === 0) continue;
+    isAnyUp = true;
+    terminal.stdout(`taken down: ${mode.plugin} (${names.join(", ")})\n`);
+  }
+  if (!isAnyUp) terminal.stdout("no demo is up\n");
   return 0;
 }

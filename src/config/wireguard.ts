@@ -72,7 +72,8 @@ export async function parseWireguardConfig(
   const { ifname } = context;
   const { bridge, ipam } = raw;
   const compared = { attach, interface: name, ifname, addresses, mtu, peers: source.peers, bridge, ipam };
-  const [first, ...others] = [...issues, ...wireguardInconsistencies(compared), ...root.issues];
+  const found = [...issues, ...root.issues].map(withoutKeys);
+  const [first, ...others] = [...found, ...wireguardInconsistencies(compared)];
   if (first !== undefined) throw issuesFault([first, ...others]);
   if (!root.complete || !wireguard.complete) {
     throw new TypeError("an error in the configuration was found and not told");
@@ -109,6 +110,11 @@ function configOf(
     logLevel: root.logLevel,
     meshPrefixes: aggregate(source.peers.flatMap(({ allowedIPs }) => allowedIPs)),
   };
+}
+
+/** Values are shown, and any of them may be a private key that was put there by mistake. */
+function withoutKeys({ what, remedy }: Issue): Issue {
+  return { what: what.replaceAll(/[A-Za-z\d+/]{40,}=/g, "[secret]"), remedy };
 }
 
 /** Of a scalar only its type is shown: it may be a key. */

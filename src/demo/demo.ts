@@ -1,11 +1,16 @@
 import { Code, Fault } from "../fault.ts";
 import { keptNodes } from "../testbed/kept.ts";
-import { SWITCH_NAME, Testbed } from "../testbed/testbed.ts";
-import { DEMO_LABEL, type DemoPod, Lab } from "./lab.ts";
-import { killCharon, pingAll, removePods, type Say, tellPlan, tellPods, tellWire } from "./story.ts";
+import { Testbed } from "../testbed/testbed.ts";
+import { tellKept } from "./kept.ts";
+import { tellKilling } from "./killing.ts";
+import { type DemoPod, Lab } from "./lab.ts";
+import { removePods, snapshotNodes } from "./left.ts";
+import type { Mode } from "./mode.ts";
+import { labelOf } from "./modes.ts";
+import { pingAll, type Say, tellMachines, tellPods, tellTitle, tellWire } from "./story.ts";
 
 export interface DemoOptions {
-  /** Our single-file executable, which the nodes get as their plugin. */
+  /** Our single-file executable, which the nodes get as their plugins. */
   readonly executable: string;
   /** Leaves the machines up, with all their pods. */
   readonly keep: boolean;
@@ -14,41 +19,65 @@ export interface DemoOptions {
 }
 
 /**
- * The whole demo. When it returns or throws, everything is gone, unless it was kept.
+ * The demo of these modes, one after the other. When it returns or throws, everything is gone, unless all was shown and
+ * is kept.
  * @returns What was not as it should be; empty when podvpn did what it promises.
  * @throws Fault when a part of the machine is missing, and the signal's reason.
  */
-export async function demo(say: Say, { executable, keep, signal }: DemoOptions): Promise<string[]> {
-  if (keep && keptNodes(DEMO_LABEL).length > 0) {
-    throw new Fault(Code.tryAgainLater, "a demo is up already", "take it down with `podvpn demo --down`");
+export async function demo(say: Say, modes: readonly Mode[], options: DemoOptions): Promise<string[]> {
+  const up = modes.find((mode) => keptNodes(labelOf(mode)).length > 0);
+  if (options.keep && up !== undefined) {
+    throw new Fault(
+      Code.tryAgainLater,
+      `a demo of ${up.plugin} is up already`,
+      "take it down with `podvpn demo --down`",
+    );
   }
-  const start = performance.now();
-  const seconds = () => `${((performance.now() - start) / 1000).toFixed(1)} s`;
-  await using testbed = await Testbed.create(DEMO_LABEL);
-  // Raced, not asked in between: the machines go down at once, and what still runs on them fails with them.
-  const wrong = await Promise.race([tell(say, testbed, { executable, keep }), aborted(signal)]);
-  if (keep) {
-    await testbed.keep();
-    say(`\n${seconds()} in all. It stays up.`);
-    tellKept(say);
-  } else {
-    await testbed[Symbol.asyncDispose]();
-    say(`\nTaken down, nothing is left. ${seconds()} in all.`);
+  await using all = new AsyncDisposableStack();
+  const shown: Shown[] = [];
+  const wrong: string[] = [];
+  for (const mode of modes) {
+    if (shown.length > 0) say("");
+    const start = performance.now();
+    const testbed = all.use(await Testbed.create(labelOf(mode)));
+    // Raced, not asked in between: the machines go down at once, and what still runs on them fails with them.
+    const end = await Promise.race([tell(say, mode, testbed, options), aborted(options.signal)]);
+    shown.push({ mode, testbed, pods: end.pods });
+    wrong.push(...end.wrong.map((complaint) => `${mode.plugin}: ${complaint}`));
+    if (!options.keep) await testbed[Symbol.asyncDispose]();
+    const time = ((performance.now() - start) / 1000).toFixed(1);
+    say(`\n${options.keep ? "" : "Taken down, nothing is left. "}${time} s in all.`);
+  }
+  if (options.keep) {
+    for (const { testbed } of shown) await testbed.keep();
+    for (const { mode, pods } of shown) tellKept(say, mode, pods);
+    say("\nTake all of it down:\n  podvpn demo --down");
   }
   return wrong;
 }
 
-async function tell(say: Say, testbed: Testbed, options: Omit<DemoOptions, "signal">): Promise<string[]> {
-  tellPlan(say);
+interface Shown {
+  readonly mode: Mode;
+  readonly testbed: Testbed;
+  readonly pods: readonly DemoPod[];
+}
+
+async function tell(say: Say, mode: Mode, testbed: Testbed, { executable, keep }: DemoOptions) {
+  tellTitle(say, mode);
   await using capture = await testbed.capture();
-  const lab = await Lab.build(testbed, options.executable);
-  const pods: DemoPod[] = await lab.addPods();
-  tellPods(say, pods);
-  const wrong = [...(await pingAll(say, pods)), ...(await tellWire(say, capture))];
-  if (options.keep) return wrong;
-  wrong.push(...(await killCharon(say, pods, capture)), ...(await removePods(say, pods)));
-  await capture.stop();
-  return wrong;
+  const lab = await Lab.build(testbed, executable);
+  const prepared = await mode.prepare(lab);
+  tellMachines(say, prepared);
+  const before = await snapshotNodes(lab.nodes);
+  const pods = await lab.addPods(prepared);
+  tellPods(say, mode, pods);
+  const wrong = [...(await pingAll(say, mode, pods)), ...(await tellWire(say, mode, capture))];
+  if (!keep) {
+    wrong.push(...(await tellKilling(say, mode, await mode.killing(pods), capture)));
+    wrong.push(...(await removePods(say, pods, before)));
+    await capture.stop();
+  }
+  return { wrong, pods };
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
@@ -56,20 +85,4 @@ function aborted(signal: AbortSignal): Promise<never> {
   if (signal.aborted) reject(signal.reason);
   signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   return promise;
-}
-
-/** Commands to look around, with the pids of this demo. */
-function tellKept(say: Say): void {
-  const nodes = keptNodes(DEMO_LABEL);
-  const enter = (name: string) => `nsenter -a -t ${nodes.find((node) => node.name === name)?.pid}`;
-  say("\nA shell on a node (`ip netns` lists its pods):");
-  for (const { name } of nodes) if (name !== SWITCH_NAME) say(`  ${enter(name)} bash    # ${name}`);
-  say("Who has which virtual IP:");
-  say(`  ${enter("hub")} /opt/cni/bin/podvpn hub leases`);
-  say("What goes over the wire:");
-  say(`  ${enter(SWITCH_NAME)} tcpdump -ni br0`);
-  say("Ping from pod a1 over the tunnel:");
-  say(`  ${enter("node-a")} ip netns exec a1 ping 10.173.0.3`);
-  say("Take it down:");
-  say("  podvpn demo --down");
 }

@@ -19,6 +19,18 @@ export function cut(line: string, width = WIDTH): string {
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
 }
 
+/** Words as lines within the terminal's width, each behind `indent` spaces; a longer word has a line of its own. Pure. */
+export function wrap(text: string, indent = 0, width = WIDTH): string {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/).filter(Boolean)) {
+    const last = lines.at(-1);
+    const longer = `${last} ${word}`;
+    if (last === undefined || longer.length > width) lines.push(" ".repeat(indent) + word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines.join("\n");
+}
+
 /** In place of a time, when there was no answer. */
 export const LOST = "lost";
 

@@ -1,135 +1,79 @@
 import type { Capture } from "../testbed/capture.ts";
-import type { Node } from "../testbed/node.ts";
 import { cut, LOST, matrix, roundTrip, table } from "./format.ts";
 import type { DemoPod } from "./lab.ts";
-import { ENCRYPTED, HUB, NODES, PLAIN, UNDERLAY, VIRTUAL_SUBNET } from "./topology.ts";
+import type { Mode, Prepared } from "./mode.ts";
+import { PAYLOAD, ping } from "./ping.ts";
+import { UNDERLAY } from "./topology.ts";
 
 /** Where the demo writes, one paragraph at a time. */
 export type Say = (text: string) => void;
 
-/** What will be built. */
-export function tellPlan(say: Say): void {
-  const nodes = NODES.map(({ name, address, podSubnet, pods }) => [
-    name,
-    address.replace(/\/\d+$/, ""),
-    `pods ${pods.join(", ")}`,
-    `bridge ${podSubnet}`,
-  ]);
+/** What it is about. */
+export function tellTitle(say: Say, { plugin, title }: Mode): void {
+  const line = `${plugin}: ${title}`;
+  say(`${line}\n${"=".repeat(line.length)}`);
   say("Machines out of network namespaces of this one, on an underlay of their own:");
-  say(table([...nodes, [HUB.name, HUB.address, "strongSwan", `virtual IPs ${VIRTUAL_SUBNET}`]]));
-  say(`\nFrom now on every packet between them, on ${UNDERLAY}, is captured.`);
+}
+
+/** What has been built. */
+export function tellMachines(say: Say, { machines }: Prepared): void {
+  say(table(machines));
+  say(`\nEvery packet between them, on ${UNDERLAY}, is captured.`);
 }
 
 /** The pods, where they are and how long their ADD took. */
-export function tellPods(say: Say, pods: readonly DemoPod[]): void {
-  const rows = pods.map(({ pod, bridgeIP, virtualIP, addTime }) => [
+export function tellPods(say: Say, mode: Mode, pods: readonly DemoPod[]): void {
+  const rows = pods.map(({ pod, addresses, addTime }) => [
     pod.name,
     pod.node.name,
-    bridgeIP,
-    virtualIP,
+    ...addresses,
     `${addTime.toFixed(0).padStart(4)} ms`,
   ]);
-  say("\nPods, by the plugin `strongswan` called as a container runtime calls it:");
-  say(table([["pod", "node", "bridge IP", "virtual IP", "time of ADD"], ...rows]));
+  say(`\nPods, by the plugin \`${mode.plugin}\` called as a container runtime calls it:`);
+  say(table([["pod", "node", ...mode.addresses, "time of ADD"], ...rows]));
 }
 
 /** Pings from each pod to each other. @returns What is not as it should be. */
-export async function pingAll(say: Say, pods: readonly DemoPod[]): Promise<string[]> {
+export async function pingAll(say: Say, mode: Mode, pods: readonly DemoPod[]): Promise<string[]> {
   const measured = new Map<string, string>();
   await Promise.all(
     pods.map(async (from) => {
       for (const to of pods) {
-        if (to === from) continue;
-        const { stdout } = await from.pod.tryPing(to.virtualIP);
-        measured.set(`${from.pod.name} ${to.pod.name}`, roundTrip(stdout));
+        if (to !== from) measured.set(`${from.pod.name} ${to.pod.name}`, roundTrip(await ping(from, to)));
       }
     }),
   );
   const names = pods.map(({ pod }) => pod.name);
-  say("\nPing over virtual IPs, from the row's pod to the column's, in ms:");
+  say(`\nPing by ${mode.addresses[0]}, from the row's pod to the column's, in ms:`);
   say(matrix(names, (from, to) => measured.get(`${from} ${to}`) ?? LOST));
+  say(mode.way);
   const lost = [...measured.values()].filter((time) => time === LOST).length;
-  return lost === 0 ? [] : [`${lost} pings over virtual IPs got no answer`];
+  return lost === 0 ? [] : [`${lost} pings from pod to pod got no answer`];
 }
 
+const SAMPLES = 2;
+
 /** What went over the wire so far. @returns What is not as it should be. */
-export async function tellWire(say: Say, capture: Capture): Promise<string[]> {
-  const [encrypted, plain] = [await capture.count(ENCRYPTED), await capture.count(PLAIN)];
+export async function tellWire(say: Say, { wire }: Mode, capture: Capture): Promise<string[]> {
+  const [encrypted, data, plain] = await Promise.all(
+    [wire.encrypted.filter, wire.data, wire.plain.filter].map((filter) => capture.count(filter)),
+  );
+  const isReadable = await capture.carries(PAYLOAD);
   say("\nOn the wire between the machines:");
   say(
     table([
-      ["encrypted (IKE, ESP)", `${encrypted} packets`],
-      [`plain (${VIRTUAL_SUBNET})`, `${plain} packets`],
+      [`encrypted (${wire.encrypted.name})`, `${encrypted} packets`],
+      [`plain (${wire.plain.name})`, `${plain} packets`],
+      ["what the pings carried", isReadable ? "can be read" : "cannot be read"],
     ]),
   );
-  // The last ones carried the pings, the first ones only the handshakes.
-  const esp = (await capture.packets(ENCRYPTED, encrypted)).filter((line) => line.includes("ESP(")).slice(-2);
-  const samples = [...esp, ...(await capture.packets(PLAIN, 2))];
-  say(samples.map((line) => cut(`    ${line}`)).join("\n"));
+  // The last ones carried the pings. tcpdump takes no limit of 0.
+  const samples = (await capture.packets(wire.data, Math.max(1, data ?? 0))).slice(-SAMPLES);
+  const leaks = await capture.packets(wire.plain.filter, SAMPLES);
+  say([...samples, ...leaks].map((line) => cut(`    ${line}`)).join("\n"));
   return [
-    ...(esp.length === 2 ? [] : ["the wire carried no ESP"]),
+    ...(samples.length === SAMPLES ? [] : [`the wire carried no packets of pods in ${wire.encrypted.name}`]),
     ...(plain === 0 ? [] : [`the wire carried ${plain} plain packets`]),
+    ...(isReadable ? ["what pods sent could be read on the wire"] : []),
   ];
-}
-
-const PINGS = 3;
-
-/** Kills the charon of one pod and shows what becomes of its traffic. @returns What is not as it should be. */
-export async function killCharon(say: Say, pods: readonly DemoPod[], capture: Capture): Promise<string[]> {
-  const [victim, , peer] = pods;
-  if (victim === undefined || peer === undefined) throw new RangeError("the demo has at least three pods");
-  const plainBefore = await capture.count(PLAIN);
-  const before = await answered(victim, peer);
-  // Nothing else runs in the pod's namespace.
-  await victim.pod.node.exec(["sh", "-ec", `kill -KILL $(ip netns pids ${victim.pod.name})`]);
-  const there = await answered(victim, peer);
-  const back = await answered(peer, victim);
-  const plain = (await capture.count(PLAIN)) - plainBefore;
-
-  const [one, other] = [victim.pod.name, peer.pod.name];
-  say(`\nThe charon of ${one} is killed: its traffic stops, and does not go out in plain.`);
-  say(
-    table([
-      [`${one} to ${other}, before`, `${before} of ${PINGS} pings answered`],
-      [`${one} to ${other}, after`, `${there} of ${PINGS}`],
-      [`${other} to ${one}, after`, `${back} of ${PINGS}`],
-      ["plain on the wire", `${plain} packets`],
-    ]),
-  );
-  return [
-    ...(before === PINGS ? [] : [`${one} did not reach ${other} before its charon was killed`]),
-    ...(there + back === 0 ? [] : [`${one} has traffic without its charon`]),
-    ...(plain === 0 ? [] : [`the wire carried ${plain} plain packets after charon was killed`]),
-  ];
-}
-
-async function answered(from: DemoPod, to: DemoPod): Promise<number> {
-  const { stdout } = await from.pod.tryPing(to.virtualIP, PINGS);
-  return Number(/ (\d+) received/.exec(stdout)?.[1] ?? 0);
-}
-
-/** Removes all pods, also the one without charon. @returns What is left of them. */
-export async function removePods(say: Say, pods: readonly DemoPod[]): Promise<string[]> {
-  const start = performance.now();
-  for (const { pod, conf } of pods) {
-    await pod.del(conf);
-    await pod.remove();
-  }
-  const time = (performance.now() - start) / pods.length;
-  const nodes = [...new Set(pods.map(({ pod }) => pod.node))];
-  const left = (await Promise.all(nodes.map(leftOfPods))).flat();
-  say(`\nDEL of all pods: ${time.toFixed(0)} ms each; processes, links, addresses left: ${left.length}`);
-  return left;
-}
-
-/** What pods had on a node: daemons, the node's ends of their cables, state, reserved addresses. */
-async function leftOfPods(node: Node): Promise<string[]> {
-  const snapshot = await node.snapshot();
-  const has = (section: string, pattern: RegExp) => (snapshot.get(section) ?? []).filter((line) => pattern.test(line));
-  const left = [
-    ...has("processes", /charon/),
-    ...has("links", /veth.* cni0$/),
-    ...has("files", /^\/run\/podvpn\/pods\/.|^\/var\/lib\/cni\/networks\/demo\/172\./),
-  ];
-  return left.map((line) => `left on ${node.name}: ${line}`);
 }

@@ -1,7 +1,7 @@
 /** A node of the demo. */
 export interface DemoNode {
   readonly name: string;
-  /** On the underlay, with prefix length. */
+  /** On the underlay. */
   readonly address: string;
   /** Of its pods' bridge. */
   readonly podSubnet: string;
@@ -9,34 +9,26 @@ export interface DemoNode {
 }
 
 export const UNDERLAY = "10.9.0.0/24";
-export const VIRTUAL_SUBNET = "10.173.0.0/16";
-
-export const HUB = { name: "hub", address: "10.9.0.254" } as const;
+/** Has the pods' subnets of all nodes. */
+export const POD_SUBNETS = "172.17.0.0/16";
 
 export const NODES: readonly DemoNode[] = [
-  { name: "node-a", address: "10.9.0.1/24", podSubnet: "172.17.1.0/24", pods: ["a1", "a2"] },
-  { name: "node-b", address: "10.9.0.2/24", podSubnet: "172.17.2.0/24", pods: ["b1", "b2"] },
-  { name: "node-c", address: "10.9.0.3/24", podSubnet: "172.17.3.0/24", pods: ["c1", "c2"] },
+  { name: "node-a", address: "10.9.0.1", podSubnet: "172.17.1.0/24", pods: ["a1", "a2"] },
+  { name: "node-b", address: "10.9.0.2", podSubnet: "172.17.2.0/24", pods: ["b1", "b2"] },
+  { name: "node-c", address: "10.9.0.3", podSubnet: "172.17.3.0/24", pods: ["c1", "c2"] },
 ];
 
-/** Where every node of the demo keeps the PSK. */
-export const PSK_FILE = "/etc/podvpn/psk";
-
-/** Captured on the underlay: IKE, and ESP in UDP as user space and NAT need it, or bare as the kernel may send it. */
-export const ENCRYPTED = "udp port 500 or udp port 4500 or esp";
-/** Captured on the underlay, one packet of it is one too many. */
-export const PLAIN = `net ${VIRTUAL_SUBNET}`;
-
-/** The network configuration of a node, as it would stand in /etc/cni/net.d. Pure. */
-export function networkConfiguration(node: DemoNode): Readonly<Record<string, unknown>> {
+/** The part of a node's network configuration that both plugins hand to the bridge plugin. Pure. */
+export function bridgePart({ podSubnet }: DemoNode): Readonly<Record<string, unknown>> {
   return {
-    cniVersion: "1.0.0",
-    name: "demo",
-    type: "strongswan",
-    vpn: { serverIP: HUB.address, virtualSubnet: VIRTUAL_SUBNET, hostSubnet: UNDERLAY, pskFile: PSK_FILE },
-    bridge: "cni0",
+    bridge: BRIDGE,
     isDefaultGateway: true,
     ipMasq: true,
-    ipam: { type: "host-local", subnet: node.podSubnet },
+    ipam: { type: "host-local", subnet: podSubnet },
   };
 }
+
+/** Name of the network in all configurations. */
+export const NETWORK = "demo";
+/** The bridge of each node's pods. */
+export const BRIDGE = "cni0";

@@ -12,6 +12,7 @@ import { type AcceptRule, acceptRules } from "./iptables.ts";
 /** What a chain of somebody else's lacks, and the command that adds it. */
 export interface Lack {
   readonly what: string;
+  readonly remedy: string;
   readonly command: string;
 }
 
@@ -38,9 +39,11 @@ export function subnetsOf(table: TableKey, subnets: readonly Prefix[]): Prefix[]
 
 function nftLack({ table, name }: BaseChain, missing: readonly AcceptRule[]): Lack {
   const rules = missing.map((rule) => `insert rule ${tableText(table)} ${name} ${nftText(rule)} accept`);
+  const command = `nft '${rules.join("; ")}'`;
   return {
     what: `the chain ${name} of the nft table ${tableText(table)} refuses forwarded packets that none of its rules accepts`,
-    command: `nft '${rules.join("; ")}'`,
+    remedy: `run \`${command}\`, and write these rules into the configuration that the chain comes from`,
+    command,
   };
 }
 
@@ -77,10 +80,10 @@ function isInZone(rules: readonly RuleState[], device: string, subnets: readonly
 
 function firewalldLack(device: string, subnets: readonly Prefix[]): Lack {
   const trust = (what: string) => `firewall-cmd --permanent --zone=trusted ${what}`;
-  const commands = [
+  const command = [
     trust(`--add-interface=${device}`),
     ...subnets.map((subnet) => trust(`--add-source=${subnet}`)),
     "firewall-cmd --reload",
-  ];
-  return { what: "firewalld rejects what is forwarded between its zones", command: commands.join(" && ") };
+  ].join(" && ");
+  return { what: "firewalld rejects what is forwarded between its zones", remedy: `run \`${command}\``, command };
 }

@@ -36,7 +36,7 @@ const LOCK_WAIT = "5";
 
 /** What lets packets pass between the device and these subnets. Pure. */
 export function acceptRules(device: string, subnets: readonly Prefix[]): AcceptRule[] {
-  return subnets.flatMap((subnet): AcceptRule[] => [
+  return [...new Set(subnets)].flatMap((subnet): AcceptRule[] => [
     { device, direction: "in", subnet },
     { device, direction: "out", subnet },
   ]);
@@ -65,9 +65,7 @@ export function parseForward(listing: string): ForwardChain | undefined {
 }
 
 const REFUSES_ALL = /^-A FORWARD(?: -m comment --comment (?:"(?:[^"\\]|\\.)*"|\S+))? -j (?:DROP|REJECT)(?: |$)/;
-const ACCEPTS = new RegExp(
-  `^-A FORWARD -([sd]) (\\S+) -([io]) (\\S+) -m comment --comment "?${COMMENT}"? -j ACCEPT$`, //
-);
+const ACCEPTS = new RegExp(`^-A FORWARD -([sd]) (\\S+) -([io]) (\\S+) -m comment --comment "?${COMMENT}"? -j ACCEPT$`);
 
 function parseAccept(line: string): AcceptRule | undefined {
   const [, end, prefix = "", side, device = ""] = ACCEPTS.exec(line) ?? [];

@@ -1,4 +1,4 @@
-import { family } from "../net/address.ts";
+import { type Family, family } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { openNftables } from "../nftables/open.ts";
@@ -50,43 +50,46 @@ export function obstacleText({ what, remedy }: Obstacle): string {
 }
 
 async function ofIptables(nl: Netlink, at: IptablesChain, request: ForwardingRequest): Promise<Obstacle | undefined> {
-  const wanted = acceptRules(
-    request.device,
-    request.subnets.filter((subnet) => family(subnet) === at.family),
-  );
-  if (wanted.length === 0) return undefined;
+  const subnets = request.subnets.filter((subnet) => family(subnet) === at.family);
+  if (subnets.length === 0) return undefined;
   if (at.backend === "nft" && !(await refuses(nl, at.chain))) return undefined;
   const program = await findIptables(at.backend, at.family);
   const forward = program === undefined ? undefined : await readForward(program, request.netns);
   if (program === undefined || forward === undefined) {
     return at.backend === "nft" ? ofOthers(nl, at.chain, request) : unknownLegacy(at.family, program);
   }
-  const missing = wanted.filter((rule) => !forward.accepts.some((there) => isSameRule(there, rule)));
-  if (!forward.refuses || missing.length === 0) return undefined;
+  if (at.backend === "legacy" && !forward.refuses) return undefined;
+  return closedIptables(program, forward.accepts, request.device, subnets);
+}
+
+/** What a chain FORWARD lacks that refuses what no rule of it accepts. Pure. @param accepts The rules of ours in it. */
+export function closedIptables(
+  program: string,
+  accepts: readonly AcceptRule[],
+  device: string,
+  subnets: readonly Prefix[],
+): Obstacle | undefined {
+  const rules = acceptRules(device, subnets).filter((rule) => !accepts.some((there) => isSameRule(there, rule)));
+  if (rules.length === 0) return undefined;
   const name = program.slice(program.lastIndexOf("/") + 1);
-  const command = missing.map((rule) => [name, "-I FORWARD", ...ruleArguments(rule)].join(" ")).join(" && ");
-  return {
-    what: `the chain FORWARD of ${name} refuses forwarded packets that none of its rules accepts`,
-    remedy: remedyOf(command),
-    command,
-    opening: { program, rules: missing },
-  };
+  const command = rules.map((rule) => [name, "-I FORWARD", ...ruleArguments(rule)].join(" ")).join(" && ");
+  const what = `the chain FORWARD of ${name} refuses forwarded packets that none of its rules accepts`;
+  return { what, remedy: `run \`${command}\``, command, opening: { program, rules } };
 }
 
 async function ofOthers(nl: Netlink, chain: BaseChain, request: ForwardingRequest): Promise<Obstacle | undefined> {
   const subnets = subnetsOf(chain.table, request.subnets);
   if (subnets.length === 0 || !(await refuses(nl, chain))) return undefined;
-  const lack = lackOf(chain, await readRules(nl, chain.table), request.device, subnets);
-  return lack && { ...lack, remedy: remedyOf(lack.command) };
+  return lackOf(chain, await readRules(nl, chain.table), request.device, subnets);
 }
 
-function unknownLegacy(version: 4 | 6, program: string | undefined): Obstacle {
-  const what = `iptables-legacy has a table "filter" for IPv${version} in the kernel, which may refuse forwarded packets`;
-  return program === undefined
-    ? { what, remedy: "install the program iptables-legacy, so that podvpn can ask and open it" }
-    : { what, remedy: `see why \`${program} -S FORWARD\` fails` };
-}
-
-function remedyOf(command: string): string {
-  return `run \`${command}\`, and see that it is done again when that firewall is reloaded`;
+/** iptables-legacy's own program is missing, or does not tell. Pure. */
+export function unknownLegacy(version: Family, program: string | undefined): Obstacle {
+  const name = version === 4 ? "iptables-legacy" : "ip6tables-legacy";
+  const what = `the kernel has a table "filter" of ${name}, which may refuse forwarded packets`;
+  const remedy =
+    program === undefined
+      ? `install ${name} (Debian: package iptables), so that podvpn can look into it`
+      : `see why \`${program} -S FORWARD\` fails`;
+  return { what, remedy };
 }

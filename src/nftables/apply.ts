@@ -1,3 +1,4 @@
+import { Code, Fault } from "../fault.ts";
 import { NetlinkError } from "../netlink/error.ts";
 import type { Change, Netlink } from "../netlink/netlink.ts";
 import type { Netns } from "../os/namespace.ts";
@@ -60,6 +61,13 @@ function replace(nl: Netlink, table: Table): Promise<void> {
   return transact(nl, changes, `replace the nft table ${tableText(table)}`);
 }
 
-function transact(nl: Netlink, changes: readonly Change[], operation: string): Promise<void> {
-  return nl.transaction(NFNL_SUBSYS_NFTABLES, changes, operation);
+async function transact(nl: Netlink, changes: readonly Change[], operation: string): Promise<void> {
+  try {
+    await nl.transaction(NFNL_SUBSYS_NFTABLES, changes, operation);
+  } catch (cause) {
+    if (!(cause instanceof NetlinkError) || cause.errno !== "EMSGSIZE") throw cause;
+    // A transaction is one message, of 208 KiB by default (net.core.wmem_default): 5,000 prefixes of IPv4, 3,000 of IPv6.
+    const what = `cannot ${operation}: its prefixes do not fit into one transaction (EMSGSIZE)`;
+    throw new Fault(Code.kernel, what, "give fewer prefixes, each of more addresses", { cause });
+  }
 }

@@ -32,6 +32,14 @@ export function listOf(list: Uint8Array): Uint8Array[] {
   return entries(list).flatMap(({ type, payload }) => (type === LIST_ELEM ? [payload] : []));
 }
 
+/** Whether there is an attribute of that type, found without looking into any: for thousands of answers. */
+export function hasAttribute(bytes: Uint8Array, type: number): boolean {
+  for (let offset = 0; offset + HEADER <= bytes.length; offset += align(Math.max(HEADER, readU16(bytes, offset)))) {
+    if ((readU16(bytes, offset + 2) & TYPE_MASK) === type) return true;
+  }
+  return false;
+}
+
 const HEADER = 4;
 const NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;

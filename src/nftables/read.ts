@@ -3,7 +3,7 @@ import { concat, cString, readBigEndianU32, readCString, readU8, zeros } from ".
 import { unless } from "../netlink/error.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import type { Expression } from "./compare.ts";
-import { listOf } from "./list.ts";
+import { hasAttribute, listOf } from "./list.ts";
 import * as nf from "./protocol.ts";
 import { elementName } from "./set.ts";
 import { type Hook, type TableKey, tableText } from "./table.ts";
@@ -93,10 +93,12 @@ function parseTable(body: Uint8Array): TableState | undefined {
 
 /** Undefined for a chain that only others jump to, and for one of another family's table. */
 function parseBaseChain(body: Uint8Array): BaseChain | undefined {
+  // kube-proxy makes thousands of the former.
+  if (!hasAttribute(body.subarray(nf.NFGENMSG), nf.CHAIN_HOOK)) return undefined;
   const family = nf.tableFamily(readU8(body, 0));
   const attributes = attributesOf(body);
   const hook = nested(attributes, nf.CHAIN_HOOK);
-  if (family === undefined || hook.size === 0) return undefined;
+  if (family === undefined) return undefined;
   return {
     table: { family, name: text(attributes, nf.CHAIN_TABLE) },
     name: text(attributes, nf.CHAIN_NAME),

@@ -5,7 +5,7 @@ import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
 import { aggregate } from "../net/aggregate.ts";
 import { ensureAddress, ensureNoAddress, type LinkAddress, listAddresses } from "../netlink/addresses.ts";
-import { getLink, setLink } from "../netlink/links.ts";
+import { getLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { listRoutes } from "../netlink/routes.ts";
 import { ensureNoRule, ensureRule, type Rule } from "../netlink/rules.ts";
@@ -26,6 +26,7 @@ import { DEVICE_LOCK_WAIT, type DeviceRecord, deviceDirectory, readDeviceRecord,
 import { removeLocked, usersOf } from "./remove.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "./settings.ts";
 import { meshMtu } from "./underlay.ts";
+import { setUpLink } from "./up.ts";
 
 /** What the node's device shall be. */
 export interface EnsureRequest {
@@ -132,6 +133,11 @@ function sameGuard(one: DeviceRecord, other: DeviceRecord): boolean {
   return one.table === other.table && one.guarded.join() === other.guarded.join();
 }
 
+function sameLink(one: DeviceRecord, other: DeviceRecord): boolean {
+  const addresses = ({ addresses: all }: DeviceRecord) => JSON.stringify(all);
+  return one.fwmark === other.fwmark && one.mtu === other.mtu && addresses(one) === addresses(other);
+}
+
 function deviceOf(record: DeviceRecord) {
   return { device: record.interface, guarded: record.guarded };
 }
@@ -149,8 +155,7 @@ async function requireSame(
   using device = await openDevice({ name, directory: deviceDirectory(name) });
   const wanted = deviceSettings(config, privateKey, new Map());
   const change = device === undefined ? undefined : diff(wanted, await device.read(), options());
-  const same = sameGuard(record, previous) && record.fwmark === previous.fwmark;
-  if (same && (change === undefined || isEmpty(change))) return;
+  if (sameGuard(record, previous) && sameLink(record, previous) && (change === undefined || isEmpty(change))) return;
   throw new Fault(
     Code.invalidConfig,
     `wireguard.interface is "${name}", which pods of network ${previous.network} use with another configuration`,
@@ -178,7 +183,7 @@ function isOfOthers({ network, config, attachment }: EnsureRequest, previous: De
 /** Guarded is what was, too, as long as there are pods that may still send there: a peer that goes opens nothing. */
 function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined): DeviceRecord {
   const { config, network, attachment } = request;
-  const { interface: name, meshPrefixes, table, fwmark, removeWithLastPod, peers } = config;
+  const { interface: name, meshPrefixes, table, fwmark, mtu, addresses, removeWithLastPod, peers } = config;
   const before = previous?.guarded ?? [];
   const inUse = before.join() !== meshPrefixes.join() && usersOf(name, attachment).length > 0;
   const names = peers.flatMap(({ publicKey, name: text }) => (text === undefined ? [] : [[publicKey, text] as const]));
@@ -190,6 +195,8 @@ function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined):
     guarded: inUse ? aggregate([...meshPrefixes, ...before]) : meshPrefixes,
     ...(table === undefined ? {} : { table }),
     fwmark,
+    ...(mtu === undefined ? {} : { mtu }),
+    addresses,
     sysctls: previous?.sysctls ?? [],
     removeWithLastPod,
     peerNames: Object.fromEntries(names),
@@ -211,7 +218,7 @@ async function setUp(nl: Netlink, config: WireguardConfig, mtu: number): Promise
   if (link === undefined) {
     throw new Fault(Code.kernel, `the interface ${config.interface} has gone during ADD`, "try again");
   }
-  if (link.mtu !== mtu || !link.up) await setLink(nl, link.index, { mtu, up: true });
+  if (link.mtu !== mtu || !link.up) await setUpLink(nl, link.index, mtu, config.listenPort);
   const wanted = config.addresses.map(({ address, prefixLength }): LinkAddress => {
     return { index: link.index, address, prefixLength, scope: "universe", flags: ["nodad"] };
   });

@@ -1,7 +1,7 @@
 import { RUN_DIRECTORY } from "../attachment/record.ts";
 import { Code, Fault } from "../fault.ts";
 import type { SysctlChange } from "../forwarding/sysctl.ts";
-import type { Prefix } from "../net/prefix.ts";
+import type { InterfaceAddress, Prefix } from "../net/prefix.ts";
 import { listDirectory, readText, writeAtomic } from "../os/file.ts";
 import type { DataPlane } from "../wireguard/device.ts";
 
@@ -30,6 +30,10 @@ export interface DeviceRecord {
   readonly table?: number;
   /** Mark of the encrypted packets; 0 is none. */
   readonly fwmark: number;
+  /** As configured, in bytes; absent: what fits. */
+  readonly mtu?: number;
+  /** The device's own. */
+  readonly addresses: readonly InterfaceAddress[];
   /** Kernel settings that were changed for the device, with what they were before. */
   readonly sysctls: readonly SysctlChange[];
   readonly removeWithLastPod: boolean;

@@ -22,11 +22,15 @@ export interface StreamEnd {
 export interface Stream extends AsyncDisposable {
   /** Settles when it has ended and all of its output has been taken. Never rejects unhandled. */
   readonly ended: Promise<StreamEnd>;
+  /** Its standard error so far, the last 64 KiB of it. */
+  readonly stderr: string;
   /**
-   * Waits until its standard error matches.
+   * Waits until its standard error so far has what `find` looks for.
    * @param timeout Milliseconds. @throws Fault 5 with what it said, when it ends before that or the time is over.
    */
-  says(pattern: RegExp, timeout: number): Promise<void>;
+  said<T>(find: (stderr: string) => T | undefined, timeout: number): Promise<T>;
+  /** No effect when it has ended. */
+  signal(signal: NodeJS.Signals): void;
   /** Ends it by `signal`, and by SIGKILL after `grace` ms. @returns As `ended`. */
   stop(signal: NodeJS.Signals, grace: number): Promise<StreamEnd>;
 }
@@ -74,7 +78,7 @@ class Running implements Stream {
       } catch (error) {
         child.stdout?.removeAllListeners("data").resume();
         reject(error);
-        this.#signal("SIGKILL");
+        this.signal("SIGKILL");
       }
     });
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
@@ -88,7 +92,11 @@ class Running implements Stream {
     });
   }
 
-  says(pattern: RegExp, timeout: number): Promise<void> {
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  said<T>(find: (stderr: string) => T | undefined, timeout: number): Promise<T> {
     return new Promise((resolve, reject) => {
       const settle = (end: () => void) => {
         clearTimeout(timer);
@@ -97,18 +105,19 @@ class Running implements Stream {
       };
       const fail = (why: string) => settle(() => reject(this.#fault(why)));
       const look = () => {
-        if (pattern.test(this.#stderr)) settle(resolve);
-        else if (this.#over) fail("ended at its start");
+        const found = find(this.#stderr);
+        if (found !== undefined) settle(() => resolve(found));
+        else if (this.#over) fail("ended too early");
       };
-      const timer = setTimeout(() => fail(`was not ready within ${timeout / 1000} s`), timeout);
+      const timer = setTimeout(() => fail(`did not say what was waited for within ${timeout / 1000} s`), timeout);
       this.#listeners.add(look);
       look();
     });
   }
 
   async stop(signal: NodeJS.Signals, grace: number): Promise<StreamEnd> {
-    this.#signal(signal);
-    const timer = setTimeout(() => this.#signal("SIGKILL"), grace);
+    this.signal(signal);
+    const timer = setTimeout(() => this.signal("SIGKILL"), grace);
     try {
       return await this.ended;
     } finally {
@@ -124,11 +133,10 @@ class Running implements Stream {
     for (const listener of [...this.#listeners]) listener();
   }
 
-  /** To its group. */
-  #signal(signal: NodeJS.Signals): void {
+  signal(signal: NodeJS.Signals): void {
     if (this.#over) return;
     try {
-      process.kill(-this.pid, signal);
+      process.kill(-this.pid, signal); // to its group
     } catch {
       // ESRCH: it ended in the meantime.
     }

@@ -27,7 +27,7 @@ export const WIREGUARD_FAMILY = ["wireguard", 1] as const;
  * The most that one message has. With all of it a message has 15 KiB: its list of peers stays well below the 64 KiB of an
  * attribute, and the message below what a socket takes (net.core.wmem_max, 208 KiB).
  */
-export const LIMITS: Limits = { peers: 32, allowedIPs: 256 };
+const LIMITS: Limits = { peers: 32, allowedIPs: 256 };
 
 /** Asks for all of the device. @param index Of its link. */
 export function getDevice(index: number): Command {

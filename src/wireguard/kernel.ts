@@ -19,14 +19,13 @@ export const LINK_GROUP = 174;
  * @param netns Where the link is; absent: where the thread is. @throws NetlinkError
  */
 export async function openKernel(name: string, netns?: Netns): Promise<Device | undefined> {
-  using stack = new DisposableStack();
-  const nl = stack.use(within(netns, openRoute));
-  const generic = stack.use(within(netns, openGeneric));
+  using nl = within(netns, openRoute);
   const link = await ownLink(nl, name);
   if (link === undefined) return undefined;
+  using stack = new DisposableStack();
+  const generic = stack.use(within(netns, openGeneric));
   const family = await findFamily(generic, ...WIREGUARD_FAMILY);
-  nl.close();
-  stack.move(); // the other socket is the device's now
+  stack.move(); // the socket is the device's now
   return new KernelDevice(name, link.index, generic, family);
 }
 
@@ -59,7 +58,7 @@ export async function kernelRefusal(): Promise<string | undefined> {
   using nl = openRoute();
   using generic = openGeneric();
   const refusal = await errnoOf(addLink(nl, { kind: KIND, name: NO_NAME }));
-  return refusal === "EINVAL" ? errnoOf(findFamily(generic, ...WIREGUARD_FAMILY)) : refusal;
+  return refusal === "EINVAL" ? await errnoOf(findFamily(generic, ...WIREGUARD_FAMILY)) : refusal;
 }
 
 /** A device of the kernel, by its link's index: another link that gets the name is never taken for it. */

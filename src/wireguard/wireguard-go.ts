@@ -20,8 +20,8 @@ const LOG_BOUND = 256;
 /** Milliseconds from SIGTERM to SIGKILL. */
 const GRACE = 2000;
 
-/** Milliseconds for one answer: it takes 0.1 for each peer on the slowest machine that was tried. */
-export const ANSWER = 10_000;
+/** Milliseconds for one answer: it takes 0.1 for each peer. Longer is a wireguard-go that hangs. */
+export const ANSWER = 5000;
 
 /** How a wireguard-go is started. */
 export interface WireguardGoOptions {
@@ -87,6 +87,7 @@ export async function stopWireguardGo(directory: string, name: string): Promise<
     await stopDaemon(daemon, GRACE);
   }
   await removeStaleSocket(name);
+  removeTree(logFile(directory));
   removeTree(pidFile(directory));
 }
 
@@ -200,15 +201,9 @@ async function listenPort(name: string): Promise<number> {
 
 function died(directory: string, name: string, how: string): Fault {
   const details = logTail(directory);
-  const [, code, what, remedy] = DEATHS.find(([pattern]) => pattern.test(details)) ?? DEATH;
-  return new Fault(code, what.replace("NAME", name).replace("HOW", how), remedy, { details });
+  if (/not permitted/.test(details)) {
+    const what = `wireguard-go may not make the interface ${name}`;
+    return new Fault(Code.missingPart, what, "run podvpn as root with CAP_NET_ADMIN", { details });
+  }
+  return new Fault(Code.kernel, `wireguard-go for ${name} ended (${how})`, "see its last log lines", { details });
 }
-
-type Death = readonly [pattern: RegExp, code: number, what: string, remedy: string];
-
-/** What its log says, by what it means. */
-const DEATHS: readonly Death[] = [
-  [/resource busy/, Code.kernel, "there is another interface NAME", "remove it, or give another wireguard.interface"],
-  [/not permitted/, Code.missingPart, "wireguard-go may not make NAME", "run podvpn as root with CAP_NET_ADMIN"],
-];
-const DEATH: Death = [/./, Code.kernel, "wireguard-go for NAME ended (HOW)", "see its last log lines"];

@@ -88,10 +88,7 @@ describe("a rule is for nft what it is for us", () => {
     ],
     [
       "ip saddr 10.1.0.0/24 ip daddr 10.2.0.0/24 counter drop",
-      drop(
-        { address: "saddr", in: prefix("10.1.0.0/24") }, //
-        { address: "daddr", in: prefix("10.2.0.0/24") },
-      ),
+      drop({ address: "saddr", in: prefix("10.1.0.0/24") }, { address: "daddr", in: prefix("10.2.0.0/24") }),
     ],
     [
       "ip saddr 10.0.0.0/8 ip saddr != 10.9.0.0/24 ip saddr != 10.64.0.0/10 counter drop",
@@ -137,7 +134,7 @@ describe("a rule is for nft what it is for us", () => {
 });
 
 const MESH: readonly PrefixSet[] = [
-  prefixSet("mesh4", "10.1.0.0/24", "10.2.0.0/16"), //
+  prefixSet("mesh4", "10.1.0.0/24", "10.2.0.0/16"),
   prefixSet("mesh6", "fd00:1::/64"),
 ];
 
@@ -249,6 +246,16 @@ describe("a set", () => {
     await expect(ensureTable(wrong, netns)).rejects.toMatchObject({ code: 102 });
     expect(await listTables(netns)).toEqual([]);
   });
+});
+
+test("a table with more prefixes than a transaction can have is refused with what to do", async () => {
+  const texts = Array.from({ length: 5000 }, (_, index) => `fd00:${index.toString(16)}::/32`);
+  const chains: Table["chains"] = [];
+  const large: Table = { family: "inet", name: "podvpn-test", sets: [prefixSet("s", ...texts)], chains };
+  await expect(ensureTable(large, netns)).rejects.toThrow(
+    "cannot make the nft table inet podvpn-test: its prefixes do not fit into one transaction (EMSGSIZE); give fewer",
+  );
+  expect(await listTables(netns)).toEqual([]);
 });
 
 describe("a table", () => {

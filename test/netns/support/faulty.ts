@@ -9,19 +9,19 @@ const EFFECTS = "/opt/podvpn-test/effects";
  * `bundle-faults.cjs` dies after its PODVPN_KILL_AFTER-th effect (src/os/effect.ts); the executable itself, as it is
  * installed everywhere, after KILL_AFTER_SECONDS. Only the plugin's process dies: neither its bridge nor its charon.
  */
-const WRAPPER = `#!/bin/bash
+const wrapper = (plugin: string) => `#!/bin/bash
 if [ -n "$KILL_AFTER_SECONDS" ]; then
-  exec timeout --foreground --signal=KILL "$KILL_AFTER_SECONDS" "${DIST}/strongswan"
+  exec timeout --foreground --signal=KILL "$KILL_AFTER_SECONDS" "${DIST}/${plugin}"
 fi
-exec -a strongswan "${process.execPath}" "${DIST}/bundle-faults.cjs"
+exec -a ${plugin} "${process.execPath}" "${DIST}/bundle-faults.cjs"
 `;
 
-/** The `strongswan` plugin, installed in a node so that it can be made to die. */
+/** A plugin, installed in a node so that it can be made to die. */
 export class FaultyPlugin {
   private constructor(private readonly node: Node) {}
 
-  static async install(node: Node): Promise<FaultyPlugin> {
-    await node.writeFile("/opt/cni/bin/strongswan", WRAPPER, 0o755);
+  static async install(node: Node, plugin: "strongswan" | "wireguard" = "strongswan"): Promise<FaultyPlugin> {
+    await node.writeFile(`/opt/cni/bin/${plugin}`, wrapper(plugin), 0o755);
     return new FaultyPlugin(node);
   }
 

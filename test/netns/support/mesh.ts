@@ -16,8 +16,14 @@ export interface MeshNode {
 /** Where the nodes keep their private keys: the plugin's default. */
 export const KEY_FILE = "/var/lib/podvpn/wireguard/podvpn0.key";
 
-/** Captured between nodes, none of this may be there: a pod's address in the clear, in either direction, or a question for it. */
-export const PLAIN = "net 10.1.0.0/16 or net fd00:1::/32";
+/** A neighbour solicitation or advertisement for a pod's address (RFC 4861, sections 4.3 and 4.4), which is in neither header. */
+const NEIGHBOUR = "icmp6 and (ip6[40] = 135 or ip6[40] = 136) and ip6[48:4] = 0xfd000001";
+
+/**
+ * Captured between nodes, none of this may be there: a pod's address in the clear, in either direction, or a question
+ * for it. `net` matches ARP as well.
+ */
+export const PLAIN = `net 10.1.0.0/16 or net fd00:1::/32 or (${NEIGHBOUR})`;
 /** What a mesh looks like from outside. */
 export const ENCRYPTED = "udp port 51820";
 
@@ -31,7 +37,7 @@ export const nodeAddress6 = (index: number) => `fd00:9::${index}`;
 export class Mesh implements AsyncDisposable {
   private constructor(
     readonly testbed: Testbed,
-    readonly nodes: readonly MeshNode[],
+    readonly nodes: MeshNode[],
   ) {}
 
   static async create(count = 2): Promise<Mesh> {
@@ -55,6 +61,14 @@ export class Mesh implements AsyncDisposable {
     const found = this.nodes[index - 1];
     if (found === undefined) throw new RangeError(`the mesh has no node ${index}`);
     return found;
+  }
+
+  /** Gives a node another key, of which it and the others hear by their next configuration. */
+  async rotateKey(index: number): Promise<void> {
+    const { node } = this.at(index);
+    const { privateKey, publicKey } = keyPair();
+    await node.writeFile(KEY_FILE, `${privateKey}\n`);
+    this.nodes[index - 1] = { node, index, privateKey, publicKey };
   }
 
   /** What the configuration of node `of` says of all others. */
@@ -89,8 +103,10 @@ export class Mesh implements AsyncDisposable {
 
   /** A pod of node `of` that has been added, removed again at the end of its scope. */
   async addedPod(of: number, name: string, configuration = this.conf(of), options: AttachOptions = BUILT) {
-    const pod = await this.at(of).node.addPod(name);
+    await using undo = new AsyncDisposableStack();
+    const pod = undo.use(await this.at(of).node.addPod(name));
     const result = await pod.add(configuration, options);
+    undo.move();
     const [ip = "", ip6 = ""] = result.ips.map(({ address }) => address.replace(/\/\d+$/, ""));
     return {
       pod,

@@ -1,0 +1,156 @@
+import { podAddresses } from "../attachment/addresses.ts";
+import { type Attachment, isStrongswan, isWireguard, listAttachments } from "../attachment/record.ts";
+import { Code, Fault } from "../fault.ts";
+import { type Address, family } from "../net/address.ts";
+import { aggregate } from "../net/aggregate.ts";
+import { hostPrefix, type Prefix, prefixLength } from "../net/prefix.ts";
+import { type Link, listLinks } from "../netlink/links.ts";
+import type { Netlink } from "../netlink/netlink.ts";
+import { openRoute } from "../netlink/open.ts";
+import { listRoutes, lookupRoute, Table } from "../netlink/routes.ts";
+import { type DeviceView, guardedPrefixes, listDevices, readDevice } from "../status/devices.ts";
+import { hubAddresses } from "../status/hubs.ts";
+import type { CaptureLink, Target } from "./capture.ts";
+import type { Scope } from "./scope.ts";
+
+/** What an operator has said; what is empty is found out. */
+export interface TargetRequest {
+  readonly interfaces: readonly string[];
+  readonly prefixes: readonly Prefix[];
+  /** UDP ports of WireGuard besides those of the devices. */
+  readonly ports: readonly number[];
+}
+
+/** WireGuard's usual port, for a machine that has no device of its own: a router. */
+const USUAL_PORT = 51_820;
+
+/**
+ * What to look for on this node: the virtual subnets and meshes of what is attached, on the links by which their tunnels
+ * go.
+ * @throws Fault 7 when there is nothing to look for, or no link to look at.
+ */
+export async function findTarget(request: TargetRequest): Promise<Target> {
+  const attachments = listAttachments();
+  const strongswan = attachments.flatMap(({ directory, record }) =>
+    isStrongswan(record) ? [{ directory, record }] : [],
+  );
+  const [devices, hubs] = await Promise.all([Promise.all(listDevices().map(readDevice)), hubAddresses(strongswan)]);
+  const peers = devices.flatMap(({ peers }) => peers.flatMap(({ endpoint }) => endpoint ?? []));
+  const endpoints = [...new Set([...hubs, ...peers.map(({ address }) => address)])];
+  const found = [...devices.map(({ listenPort }) => listenPort), ...peers.map(({ port }) => port)];
+  const ports = [...new Set([...request.ports, ...found.filter((port) => port !== 0)])];
+  const records = attachments.map(({ record }) => record);
+  using nl = openRoute();
+  return {
+    scopes: requireScopes(request.prefixes.length > 0 ? [named(request)] : scopesOf(records, devices)),
+    links: await findLinks(nl, request.interfaces, endpoints, devices),
+    endpoints,
+    wireguardPorts: ports.length > 0 ? ports : [USUAL_PORT],
+  };
+}
+
+function named({ prefixes }: TargetRequest): Scope {
+  return { prefixes, except: [] };
+}
+
+/**
+ * What must not be seen in plain, of what is attached and of the devices. Of a full tunnel, which holds every address,
+ * it is the addresses of the pods themselves. Pure.
+ */
+export function scopesOf(attachments: readonly Attachment[], devices: readonly Pick<DeviceView, "ref">[]): Scope[] {
+  const pods = attachments.map((record): Scope => {
+    if (isStrongswan(record)) return scope(record.virtualSubnets, record.excluded, record.virtualIPs);
+    return scope(record.meshPrefixes, record.own?.excluded ?? [], addressesOf(record));
+  });
+  const nodes = devices.map(({ ref }): Scope => {
+    const users = attachments.filter(isWireguard).filter((record) => record.interface === ref.record.interface);
+    return scope(guardedPrefixes(ref), [], users.flatMap(addressesOf));
+  });
+  return [...pods, ...nodes].filter(({ prefixes }) => prefixes.length > 0);
+}
+
+function scope(prefixes: readonly Prefix[], except: readonly Prefix[], own: readonly Address[]): Scope {
+  const merged = aggregate(prefixes); // two halves of everything are everything
+  const everything = merged.filter((prefix) => prefixLength(prefix) === 0).map(family);
+  const pods = own.filter((address) => everything.includes(family(address))).map(hostPrefix);
+  return { prefixes: [...merged.filter((prefix) => prefixLength(prefix) > 0), ...pods], except };
+}
+
+/** By which its packets are known outside of the pod. */
+function addressesOf(record: Attachment): Address[] {
+  if (isStrongswan(record)) return [...record.virtualIPs];
+  if (record.own !== undefined && record.own.addresses.length > 0)
+    return record.own.addresses.map(({ address }) => address);
+  return record.linkResult === undefined
+    ? []
+    : podAddresses(record.linkResult, record.ifname).map(({ address }) => address);
+}
+
+function requireScopes(scopes: readonly Scope[]): readonly Scope[] {
+  if (scopes.length > 0) return scopes;
+  throw new Fault(
+    Code.invalidConfig,
+    "no pod of podvpn is attached to this node, so there is no prefix to look for",
+    "give one with --prefix",
+  );
+}
+
+/** The links that were named, or those by which the tunnels go, or those of the default routes. @throws Fault 7. */
+async function findLinks(
+  nl: Netlink,
+  names: readonly string[],
+  endpoints: readonly Address[],
+  devices: readonly DeviceView[],
+): Promise<CaptureLink[]> {
+  const links = await listLinks(nl);
+  if (names.length > 0) return names.map((name) => captureLink(linkNamed(name, links)));
+  const tunnels = new Set(devices.map((device) => device.interface));
+  const byIndex = new Map(
+    links.filter(({ name, index }) => index !== LOOPBACK && !tunnels.has(name)).map((link) => [link.index, link]),
+  );
+  const towards = await oifsTowards(nl, endpoints);
+  for (const candidates of [towards, await defaultOifs(nl)]) {
+    const found = [...new Set(candidates)].flatMap((index) => byIndex.get(index) ?? []);
+    if (found.length > 0) return found.map(captureLink);
+  }
+  throw new Fault(
+    Code.invalidConfig,
+    "this node has no route to a hub or peer, and no default route",
+    "say with --interface where its packets go",
+  );
+}
+
+/** `lo` is the first link of every network namespace: a hub on this very node is reached by it. */
+const LOOPBACK = 1;
+
+async function oifsTowards(nl: Netlink, endpoints: readonly Address[]): Promise<number[]> {
+  const found: number[] = [];
+  // One after the other: a mesh has a thousand, and a lookup takes less than a tenth of a millisecond.
+  for (const endpoint of endpoints) found.push(...oifOf(await lookupRoute(nl, endpoint)));
+  return found;
+}
+
+async function defaultOifs(nl: Netlink): Promise<number[]> {
+  const routes = await listRoutes(nl, { table: Table.main });
+  return routes.filter(({ dst, type }) => prefixLength(dst) === 0 && type === "unicast").flatMap(oifOf);
+}
+
+function oifOf(route: { readonly oif?: number } | undefined): number[] {
+  return route?.oif === undefined ? [] : [route.oif];
+}
+
+function linkNamed(name: string, links: readonly Link[]): Link {
+  const link = links.find((candidate) => candidate.name === name);
+  if (link !== undefined) return link;
+  const names = links.map((candidate) => candidate.name).join(", ");
+  throw new Fault(
+    Code.invalidConfig,
+    `--interface is "${name}", which this node does not have`,
+    `give one of ${names}`,
+  );
+}
+
+/** Ethernet's addresses have six bytes; TUN devices have none. */
+function captureLink({ name, address }: Link): CaptureLink {
+  return { name, ethernet: address.split(":").length === 6 };
+}

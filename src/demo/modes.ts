@@ -1,0 +1,11 @@
+import type { Mode } from "./mode.ts";
+import { strongswan } from "./strongswan.ts";
+import { wireguard } from "./wireguard.ts";
+
+/** All that can be shown, in this order. */
+export const modes: readonly Mode[] = [strongswan, wireguard];
+
+/** By what a demo of that mode is found again when it was kept. */
+export function labelOf({ plugin }: Mode): string {
+  return `podvpn-demo-${plugin}`;
+}

@@ -1,0 +1,29 @@
+import type { StrongswanAttachment } from "../attachment/record.ts";
+import { openVici } from "../ipsec/charon.ts";
+import { POD_CONNECTION } from "../ipsec/connection.ts";
+import { type Address, parseAddress } from "../net/address.ts";
+
+/** Milliseconds that one charon gets. */
+const ANSWER = 2000;
+
+/** Of the pods of a network, so many are asked: they have the same hub. */
+const ASKED = 3;
+
+/** The hubs to which the pods are connected, or try to be, as their charons have it. Who does not answer is left out. */
+export async function hubAddresses(
+  attachments: readonly { readonly directory: string; readonly record: StrongswanAttachment }[],
+): Promise<Address[]> {
+  const networks = Map.groupBy(attachments, ({ record }) => record.network);
+  const asked = [...networks.values()].flatMap((pods) => pods.slice(-ASKED));
+  const answers = await Promise.all(asked.map(({ directory }) => hubsOf(directory).catch(() => [])));
+  return [...new Set(answers.flat())];
+}
+
+async function hubsOf(directory: string): Promise<Address[]> {
+  await using vici = await openVici(directory, ANSWER);
+  const addresses: string[] = [];
+  for await (const { remoteAddrs } of vici.listConns({ ike: POD_CONNECTION }, { timeout: ANSWER })) {
+    addresses.push(...remoteAddrs);
+  }
+  return addresses.map(parseAddress).filter((address) => address !== undefined);
+}
