@@ -1,4 +1,5 @@
 import { bridgeCheck } from "../../src/attachment/bridge.ts";
+import { missingMasquerade } from "../../src/attachment/link.ts";
 import { nodeRoutes } from "../../src/attachment/node.ts";
 import {
   attachmentDirectory,
@@ -16,8 +17,6 @@ import { listAddresses } from "../../src/netlink/addresses.ts";
 import { getLink } from "../../src/netlink/links.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { isRoute, listRoutes } from "../../src/netlink/routes.ts";
-import { listTables } from "../../src/nftables/apply.ts";
-import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, openNetns } from "../../src/os/namespace.ts";
 import { podGuard } from "./guard.ts";
@@ -102,10 +101,7 @@ async function missingOnNode(record: StrongswanAttachment): Promise<string[]> {
     .map(({ dst, type }) => `${type} route to ${dst} on the node`);
   const gone = record.hostRoutes.length - needed.filter(({ type }) => type === "unicast").length;
   if (gone > 0) routes.push(`link ${record.hostRoutes.map(({ dev }) => dev).join(", ")} on the node`);
-  if (!record.masquerade) return routes;
-  const tables = await listTables();
-  const masquerading = masqueradeTableKeys(record).some(({ family, name }) => tables.includes(`${family} ${name}`));
-  return masquerading ? routes : [...routes, "the masquerading of the pod's address"];
+  return [...routes, ...(await missingMasquerade(record))];
 }
 
 const REMEDY = "delete the pod, so that it is added again";

@@ -1,11 +1,5 @@
 import { bridgeConfig } from "../../src/attachment/bridge.ts";
-import {
-  attachmentDirectory,
-  isStrongswan,
-  LOCK_WAIT,
-  readAttachment,
-  type StrongswanAttachment,
-} from "../../src/attachment/record.ts";
+import { attachmentDirectory, intactAttachment, isStrongswan, LOCK_WAIT } from "../../src/attachment/record.ts";
 import type { DelCall } from "../../src/cni/dispatch.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
 import { removeAttachment } from "./remove.ts";
@@ -24,7 +18,7 @@ export async function del(call: DelCall): Promise<void> {
     containerID,
     ifname,
     directory,
-    record: lock === undefined ? undefined : intactRecord(directory),
+    record: lock === undefined ? undefined : intactAttachment(directory, isStrongswan),
     // Without a record (a reboot) only the configuration tells a chain: there the IPAM is another plugin's.
     bridge: config.raw.ipam === undefined ? undefined : bridgeConfig(config.raw),
     masquerade: config.raw.ipMasq === true,
@@ -32,14 +26,4 @@ export async function del(call: DelCall): Promise<void> {
     args: call.env.CNI_ARGS,
     ...(lock === undefined ? {} : { lockFd: lock.fd }),
   });
-}
-
-/** A damaged record is none: DEL goes by its configuration, and removes it. */
-function intactRecord(directory: string): StrongswanAttachment | undefined {
-  try {
-    const record = readAttachment(directory);
-    return record !== undefined && isStrongswan(record) ? record : undefined;
-  } catch {
-    return undefined;
-  }
 }

@@ -9,6 +9,7 @@ import { getLink } from "../../src/netlink/links.ts";
 import { lookupRoute } from "../../src/netlink/routes.ts";
 import { ensureNodeDevice, type NodeDevice } from "../../src/node/ensure.ts";
 import { openNode } from "../../src/node/forwarding.ts";
+import { completeDeviceRecord } from "../../src/node/record.ts";
 import { releaseNodeDevice } from "../../src/node/remove.ts";
 import { trace } from "../../src/os/trace.ts";
 import { together } from "../../src/together.ts";
@@ -30,6 +31,7 @@ export async function attach(work: Work): Promise<Result> {
   writeAttachment(directory, record);
   undo.defer(() => removePodRoutes(pod, call.ifname, podRoutes));
   await together(addPodRoutes(pod, call.ifname, podRoutes), openNodeFor(work, link));
+  if (!device.complete) await completeDeviceRecord(config.interface);
   writeAttachment(directory, { ...record, phase: "ready" });
   trace("routes set");
   return withRoutes(link, podRoutes);
@@ -72,9 +74,9 @@ async function ensureDevice(work: Work, onGuarded: () => void): Promise<NodeDevi
     network: call.config.name,
     privateKey,
     attachment: directory,
+    onHeld: () => released.defer(() => releaseNodeDevice(node, config.interface)),
     onGuarded,
   });
-  if (device.made) released.defer(() => releaseNodeDevice(node, config.interface, true));
   log.write("debug", `${config.interface}: ${device.dataPlane} data plane, MTU ${device.mtu}`);
   for (const host of device.unresolved) {
     log.write("error", `the endpoint ${host} has no address now; its peer waits for the next ADD or CHECK`);

@@ -1,4 +1,5 @@
 import { bridgeCheck } from "../../src/attachment/bridge.ts";
+import { missingMasquerade } from "../../src/attachment/link.ts";
 import {
   attachmentDirectory,
   isWireguard,
@@ -11,8 +12,6 @@ import type { WireguardConfig } from "../../src/config/wireguard.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
-import { listTables } from "../../src/nftables/apply.ts";
-import { masqueradeTableKeys } from "../../src/nftables/masquerade.ts";
 import { ensureNodeDevice } from "../../src/node/ensure.ts";
 import { missingOnNode } from "../../src/node/missing.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
@@ -40,11 +39,12 @@ export async function check(call: CheckCall, config: WireguardConfig): Promise<v
   }
   using pod = inNetns(netns, openRoute);
   using node = openRoute();
-  const missing = [
+  const ofPod = [
     ...missingInResult(call, record),
     ...(await missingPodRoutes(pod, record.ifname, record.podRoutes)),
     ...(await missingMasquerade(record)),
   ];
+  const missing = ofPod.map((what) => `missing: ${what}`);
   if (record.own === undefined) missing.push(...(await checkNode(call, config, directory, node)));
   else {
     const shared = { node, pod, lockFd: lock.fd };
@@ -73,12 +73,16 @@ async function checkNode(
 ): Promise<readonly string[]> {
   const privateKey = await privateKeyOf(config, directory);
   const found = await missingOnNode(node, config, privateKey);
-  if (found.running) return found.missing;
-  const network = call.config.name;
-  const { dataPlane } = await ensureNodeDevice(node, { config, network, privateKey, attachment: directory });
+  const ensure = () => ensureNodeDevice(node, { config, network: call.config.name, privateKey, attachment: directory });
+  if (found.running) {
+    // With nothing missing, the endpoints by name are all that there is to be written.
+    if (found.missing.length === 0 && found.names.length > 0) await ensure();
+    return found.missing;
+  }
+  const { dataPlane } = await ensure();
   const what =
     dataPlane === "userspace"
-      ? `the wireguard-go of ${config.interface} did not run`
+      ? `the wireguard-go of ${config.interface} did not run, or did not answer`
       : `the device ${config.interface} was gone`;
   throw new Fault(
     Code.checkFailed,
@@ -90,12 +94,5 @@ async function checkNode(
 /** Later plugins of a chain may have added to the result; what is ours must still be in it. */
 function missingInResult(call: CheckCall, { podRoutes }: WireguardAttachment): string[] {
   const present = new Set(call.prevResult.routes.map(({ dst }) => dst));
-  return podRoutes.filter(({ dst }) => !present.has(dst)).map(({ dst }) => `missing: route to ${dst} in prevResult`);
-}
-
-async function missingMasquerade(record: WireguardAttachment): Promise<string[]> {
-  if (!record.masquerade) return [];
-  const tables = await listTables();
-  const there = masqueradeTableKeys(record).some(({ family, name }) => tables.includes(`${family} ${name}`));
-  return there ? [] : ["missing: the masquerading of the pod's address"];
+  return podRoutes.filter(({ dst }) => !present.has(dst)).map(({ dst }) => `route to ${dst} in prevResult`);
 }

@@ -1,11 +1,5 @@
 import { bridgeConfig } from "../../src/attachment/bridge.ts";
-import {
-  attachmentDirectory,
-  isWireguard,
-  LOCK_WAIT,
-  readAttachment,
-  type WireguardAttachment,
-} from "../../src/attachment/record.ts";
+import { attachmentDirectory, intactAttachment, isWireguard, LOCK_WAIT } from "../../src/attachment/record.ts";
 import type { DelCall } from "../../src/cni/dispatch.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
 import { removeAttachment } from "./remove.ts";
@@ -24,7 +18,7 @@ export async function del(call: DelCall): Promise<void> {
     containerID,
     ifname,
     directory,
-    record: lock === undefined ? undefined : intactRecord(directory),
+    record: lock === undefined ? undefined : intactAttachment(directory, isWireguard),
     // Without a record (a reboot) only the configuration tells a chain: there the IPAM is another plugin's.
     ...(config.raw.ipam === undefined ? {} : { bridge: bridgeConfig(config.raw) }),
     device: deviceName(config.raw.wireguard),
@@ -32,16 +26,6 @@ export async function del(call: DelCall): Promise<void> {
     args: call.env.CNI_ARGS,
     ...(lock === undefined ? {} : { lockFd: lock.fd }),
   });
-}
-
-/** A damaged record is none: DEL goes by its configuration, and removes it. */
-function intactRecord(directory: string): WireguardAttachment | undefined {
-  try {
-    const record = readAttachment(directory);
-    return record !== undefined && isWireguard(record) ? record : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** As the schema has it; a path would lead out of the devices' directory. */

@@ -1,3 +1,4 @@
+import { type ConfigSubject, configContext, NO_POD } from "../../src/attachment/context.ts";
 import { logged } from "../../src/attachment/logged.ts";
 import type { Call, Plugin } from "../../src/cni/dispatch.ts";
 import type { WireguardConfig } from "../../src/config/wireguard.ts";
@@ -21,35 +22,16 @@ export async function plugin(): Promise<Plugin> {
     gc: (call) => logged("GC", call, async () => (await import("./gc.ts")).gc(call)),
     status: (call) =>
       logged("STATUS", call, async (log) => {
-        const [config, { status }] = await Promise.all([
-          configOf(call, { containerID: "status", ifname: "eth0" }),
-          import("./status.ts"),
-        ]);
+        const [config, { status }] = await Promise.all([configOf(call, NO_POD), import("./status.ts")]);
         return status(call, config, log);
       }),
   };
 }
 
-/** What templates of the configuration are expanded with; STATUS asks for no container and has no CNI_ARGS. */
-interface Subject {
-  readonly containerID: string;
-  readonly ifname: string;
-  readonly args?: ReadonlyMap<string, string>;
-}
-
-async function configOf(call: Call, subject: Subject): Promise<WireguardConfig> {
-  const [{ parseWireguardConfig }, { readSecretFile }, { hostname }] = await Promise.all([
+async function configOf(call: Call, subject: ConfigSubject): Promise<WireguardConfig> {
+  const [{ parseWireguardConfig }, context] = await Promise.all([
     import("../../src/config/wireguard.ts"),
-    import("../../src/os/file.ts"),
-    import("node:os"),
+    configContext(subject),
   ]);
-  const { containerID, ifname, args } = subject;
-  return parseWireguardConfig(call.config.raw, {
-    containerID,
-    ifname,
-    node: hostname(),
-    euid: process.geteuid?.() ?? 0,
-    readSecretFile,
-    ...(args === undefined ? {} : { args }),
-  });
+  return parseWireguardConfig(call.config.raw, context);
 }

@@ -12,8 +12,9 @@ import { getLink, moveLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route } from "../../src/netlink/routes.ts";
-import { ensureRule } from "../../src/netlink/rules.ts";
+import { ensureRule, listRules } from "../../src/netlink/rules.ts";
 import { describeChange } from "../../src/node/missing.ts";
+import { sameRule } from "../../src/node/observe.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "../../src/node/settings.ts";
 import { setUpLink } from "../../src/node/up.ts";
 import { inNetns, type Netns } from "../../src/os/namespace.ts";
@@ -145,12 +146,14 @@ export async function missingOfOwnDevice(check: OwnCheck): Promise<string[]> {
     return [`the device ${name} of the pod was gone, and has been made again: nothing is left to do`];
   }
   const wanted = deviceSettings(config, privateKey, new Map());
-  const change = diff(wanted, await device.read(), { now: Date.now(), dummy: randomPublicKey });
-  const [addresses, routes] = await Promise.all([
+  const state = await device.read();
+  const change = diff(wanted, state, { now: Date.now(), dummy: randomPublicKey });
+  const [addresses, routes, rules] = await Promise.all([
     listAddresses(pod, link.index),
     listRoutes(pod, { table: TUNNEL_TABLE }),
+    listRules(pod),
   ]);
-  return [
+  const missing = [
     ...(link.up ? [] : [`${name} is down`]),
     ...(link.mtu === own.mtu ? [] : [`the MTU of ${name} is ${link.mtu} instead of ${own.mtu}`]),
     ...describeChange(change, name),
@@ -160,8 +163,16 @@ export async function missingOfOwnDevice(check: OwnCheck): Promise<string[]> {
     ...ownRoutes(record, own, link.index)
       .filter((route) => !routes.some((one) => isRoute(one, route)))
       .map(({ dst }) => `missing: route to ${dst} by ${name}`),
+    ...([4, 6] as const)
+      .map((version) => tunnelRule(version, own.rulePriority))
+      .filter((rule) => !rules.some((one) => sameRule(one, rule)))
+      .map((rule) => `missing: routing rule to table ${rule.table} (IPv${rule.family})`),
     ...(await missingOfGuard(ownGuard(record, own), netns)).map((what) => `missing: ${what}`),
   ];
+  // With nothing missing, the endpoints by name are all that there is to be written.
+  const names = missing.length === 0 ? namesToResolve(config.peers, state, Date.now()) : [];
+  if (names.length > 0) await makeOwnDevice({ ...check, name }, privateKey);
+  return missing;
 }
 
 /** With addresses of its own the kernel chooses among those; without, the pod is what it is on its link. */

@@ -69,3 +69,16 @@ export async function removeLink(request: LinkCall, config: BridgeConfig, netns:
 export async function removeMasquerade(key: AttachmentKey): Promise<void> {
   await removeTables(masqueradeTableKeys(key));
 }
+
+/** What of the masquerading is not there as it was made, in words. @throws NetlinkError. */
+export async function missingMasquerade(record: Attachment): Promise<string[]> {
+  const { masquerade, linkResult, ifname } = record;
+  if (!masquerade || linkResult === undefined) return [];
+  const { missingOfTable } = await import("../nftables/missing.ts");
+  const missing: string[] = [];
+  for (const table of masqueradeTables({ ...record, addresses: podAddresses(linkResult, ifname) })) {
+    const broken = await missingOfTable(table);
+    if (broken.length > 0) missing.push(`the masquerading of the pod's address (${broken.join(", ")})`);
+  }
+  return missing;
+}

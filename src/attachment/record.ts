@@ -143,6 +143,19 @@ export function readAttachment(directory: string): Attachment | undefined {
   );
 }
 
+/** The record, if it is of this kind. A damaged one is none: DEL then goes by its configuration, and removes it. */
+export function intactAttachment<A extends Attachment>(
+  directory: string,
+  mine: (record: Attachment) => record is A,
+): A | undefined {
+  try {
+    const record = readAttachment(directory);
+    return record !== undefined && mine(record) ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Writes the record. @throws Fault 5. */
 export function writeAttachment(directory: string, record: Attachment): void {
   writeAtomic(recordFile(directory), JSON.stringify(record));

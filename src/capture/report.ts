@@ -48,7 +48,7 @@ export function summary(result: CaptureResult): string {
   return `${["", row("", "PACKETS", "BYTES"), ...lines, "", ...aside, ...CONCLUSIONS[verdict](result)].join("\n")}\n`;
 }
 
-/** The same for programs; README tells of the keys. Pure. */
+/** The same for programs; `podvpn capture --help` tells of the keys. Pure. */
 export function captureJson({ interfaces, prefixes }: Subject, result: CaptureResult): string {
   const { tally, dropped, seconds, verdict } = result;
   const { wireguard, esp, espInUdp, plain, signalling } = tally.counts;

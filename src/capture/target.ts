@@ -1,4 +1,3 @@
-import { podAddresses } from "../attachment/addresses.ts";
 import { type Attachment, isStrongswan, isWireguard, listAttachments } from "../attachment/record.ts";
 import { Code, Fault } from "../fault.ts";
 import { type Address, family } from "../net/address.ts";
@@ -8,6 +7,7 @@ import { type Link, listLinks } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { listRoutes, lookupRoute, Table } from "../netlink/routes.ts";
+import { addressesOf } from "../status/attachments.ts";
 import { type DeviceView, guardedPrefixes, listDevices, readDevice } from "../status/devices.ts";
 import { hubAddresses } from "../status/hubs.ts";
 import type { CaptureLink, Target } from "./capture.ts";
@@ -74,16 +74,6 @@ function scope(prefixes: readonly Prefix[], except: readonly Prefix[], own: read
   const everything = merged.filter((prefix) => prefixLength(prefix) === 0).map(family);
   const pods = own.filter((address) => everything.includes(family(address))).map(hostPrefix);
   return { prefixes: [...merged.filter((prefix) => prefixLength(prefix) > 0), ...pods], except };
-}
-
-/** By which its packets are known outside of the pod. */
-function addressesOf(record: Attachment): Address[] {
-  if (isStrongswan(record)) return [...record.virtualIPs];
-  if (record.own !== undefined && record.own.addresses.length > 0)
-    return record.own.addresses.map(({ address }) => address);
-  return record.linkResult === undefined
-    ? []
-    : podAddresses(record.linkResult, record.ifname).map(({ address }) => address);
 }
 
 function requireScopes(scopes: readonly Scope[]): readonly Scope[] {

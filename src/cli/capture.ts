@@ -22,7 +22,11 @@ what they carry. Needs root and tcpdump.
   --port PORT      also a UDP port of WireGuard (those of this node's devices
                    and of their peers; where there are none, 51820); may be
                    given repeatedly
-  --json           one object instead of text
+  --json           an object instead of text: verdict (encrypted, plain,
+                   nothing, incomplete), interfaces, prefixes, seconds,
+                   encrypted (and in it wireguard, esp, espInUdp), plain (and
+                   in it first: the packets), signalling, each with packets and
+                   bytes; dropped
 
 Exit status: 0 when traffic went by and all of it was encrypted; 1 when a packet
 went in plain, or the capture failed; 2 for wrong arguments; 3 when nothing is

@@ -13,6 +13,16 @@ export const commands: readonly Command[] = [
     load: () => import("./uninstall.ts"),
   },
   {
+    name: "status",
+    summary: "list this node's pods and devices, and whether all is well",
+    load: () => import("./status.ts"),
+  },
+  {
+    name: "wg",
+    summary: "make keys for WireGuard, show its devices and peers",
+    load: () => import("./wg.ts"),
+  },
+  {
     name: "capture",
     summary: "count what leaves this node encrypted, and what in plain",
     load: () => import("./capture.ts"),

@@ -69,8 +69,8 @@ function assign<Draft>(keys: Keys<Draft>, draft: Draft, line: string, at: string
   return { what: `${path} is ${value}`, remedy: `give ${key.expected}` };
 }
 
-/** A key that stands in a wrong place by mistake must not be shown either. */
-const KEY_LIKE = /[A-Za-z\d+/]{42}/;
+/** A key, or half of one, that stands in a wrong place by mistake must not be shown either. */
+const KEY_LIKE = /[A-Za-z\d+/]{20}/;
 
 /** Not what stands there: it may be a misnamed key. */
 function unknownKey(word: string, at: string): Issue {

@@ -25,14 +25,7 @@ export interface DemoOptions {
  * @throws Fault when a part of the machine is missing, and the signal's reason.
  */
 export async function demo(say: Say, modes: readonly Mode[], options: DemoOptions): Promise<string[]> {
-  const up = modes.find((mode) => keptNodes(labelOf(mode)).length > 0);
-  if (options.keep && up !== undefined) {
-    throw new Fault(
-      Code.tryAgainLater,
-      `a demo of ${up.plugin} is up already`,
-      "take it down with `podvpn demo --down`",
-    );
-  }
+  if (options.keep) requireNoneUp(modes);
   await using all = new AsyncDisposableStack();
   const shown: Shown[] = [];
   const wrong: string[] = [];
@@ -54,6 +47,14 @@ export async function demo(say: Say, modes: readonly Mode[], options: DemoOption
     say("\nTake all of it down:\n  podvpn demo --down");
   }
   return wrong;
+}
+
+/** Those that were kept would not be told apart from those that are to be kept. @throws Fault 11. */
+function requireNoneUp(modes: readonly Mode[]): void {
+  const up = modes.find((mode) => keptNodes(labelOf(mode)).length > 0);
+  if (up === undefined) return;
+  const what = `a demo of ${up.plugin} is up already`;
+  throw new Fault(Code.tryAgainLater, what, "take it down with `podvpn demo --down`");
 }
 
 interface Shown {

@@ -1,5 +1,4 @@
-/** Columns of the terminal that everything fits in. */
-export const WIDTH = 80;
+import { COLUMNS } from "../status/text.ts";
 
 /** Rows as columns of equal width, two spaces apart, indented by two. The first row is the heading. Pure. */
 export function table(rows: readonly (readonly string[])[]): string {
@@ -15,20 +14,8 @@ export function matrix(names: readonly string[], cell: (from: string, to: string
 }
 
 /** Cut to the terminal's width, with a mark where it was. Pure. */
-export function cut(line: string, width = WIDTH): string {
+export function cut(line: string, width = COLUMNS): string {
   return line.length <= width ? line : `${line.slice(0, width - 1)}…`;
-}
-
-/** Words as lines within the terminal's width, each behind `indent` spaces; a longer word has a line of its own. Pure. */
-export function wrap(text: string, indent = 0, width = WIDTH): string {
-  const lines: string[] = [];
-  for (const word of text.split(/\s+/).filter(Boolean)) {
-    const last = lines.at(-1);
-    const longer = `${last} ${word}`;
-    if (last === undefined || longer.length > width) lines.push(" ".repeat(indent) + word);
-    else lines[lines.length - 1] = longer;
-  }
-  return lines.join("\n");
 }
 
 /** In place of a time, when there was no answer. */

@@ -1,6 +1,6 @@
 import { keptNodes } from "../testbed/kept.ts";
 import { SWITCH_NAME } from "../testbed/testbed.ts";
-import type { DemoPod } from "./lab.ts";
+import { type DemoPod, PODVPN } from "./lab.ts";
 import type { Mode, Sight } from "./mode.ts";
 import { labelOf } from "./modes.ts";
 import type { Say } from "./story.ts";
@@ -20,6 +20,10 @@ function sharedSights([first, , other]: readonly DemoPod[]): Sight[] {
   const wire = { what: "What goes over the wire", machine: SWITCH_NAME, command: "tcpdump -ni br0" };
   if (first === undefined || other === undefined) return [wire];
   const { name, node } = first.pod;
-  const command = `ip netns exec ${name} ping ${other.addresses[0]}`;
-  return [wire, { what: `Ping from ${name} to ${other.pod.name}`, machine: node.name, command }];
+  const ping = `ip netns exec ${name} ping ${other.addresses[0]}`;
+  return [
+    { what: `The tunnels of ${node.name}`, machine: node.name, command: `${PODVPN} status` },
+    wire,
+    { what: `Ping from ${name} to ${other.pod.name}`, machine: node.name, command: ping },
+  ];
 }

@@ -1,7 +1,8 @@
 import { RuntimeError } from "../cni/runtime.ts";
 import { Code } from "../fault.ts";
+import { wrapped } from "../status/text.ts";
 import type { Capture } from "../testbed/capture.ts";
-import { table, wrap } from "./format.ts";
+import { table } from "./format.ts";
 import type { DemoPod } from "./lab.ts";
 import type { Killing, Mode } from "./mode.ts";
 import { countAnswers } from "./ping.ts";
@@ -42,7 +43,7 @@ interface Pinged {
 
 /**
  * First from the pods that were cut off, then to them: a WireGuard peer that was not killed learns from the other's
- * handshake that the old session is over, and would else find out only after 15 seconds (whitepaper, section 6.2).
+ * handshake that the old session is over, and would else find out only after 15 seconds (whitepaper, section 6.5).
  */
 async function pingBothWays({ cut }: Killing): Promise<Pinged[]> {
   const there = await Promise.all(cut.map(([pod, other]) => pinged(pod, other)));
@@ -65,11 +66,9 @@ async function tellCheck(say: Say, { cut, named }: Killing): Promise<string[]> {
     () => undefined,
     (reason: unknown) => reason,
   );
-  if (error !== undefined && !(error instanceof RuntimeError)) throw error;
-  say(
-    `CHECK of ${pod.pod.name} tells the container runtime${error === undefined ? " nothing" : ` (code ${error.code})`}:`,
-  );
   if (error === undefined) return [`CHECK of ${pod.pod.name} found nothing`];
-  say(wrap(error.msg, 4));
+  if (!(error instanceof RuntimeError)) throw error;
+  say(`CHECK of ${pod.pod.name} tells the container runtime (code ${error.code}):`);
+  say(wrapped(`    ${error.msg}`, 4));
   return error.code === Code.checkFailed && named.test(error.msg) ? [] : [`CHECK of ${pod.pod.name}: ${error.msg}`];
 }

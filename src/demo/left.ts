@@ -1,6 +1,6 @@
+import { wrapped } from "../status/text.ts";
 import type { Node } from "../testbed/node.ts";
 import { diffSnapshots, type Snapshot } from "../testbed/snapshot.ts";
-import { wrap } from "./format.ts";
 import type { DemoPod, LabNode } from "./lab.ts";
 import type { Say } from "./story.ts";
 import { BRIDGE, NETWORK } from "./topology.ts";
@@ -23,7 +23,7 @@ export async function removePods(say: Say, pods: readonly DemoPod[], before: Nod
   const time = (performance.now() - start) / pods.length;
   const left = (await Promise.all([...before].map(leftOn))).flat();
   const text = `DEL of all pods: ${time.toFixed(0)} ms each. Left of their processes, links, addresses, routes, rules, filters and files: ${left.length}`;
-  say(`\n${wrap(text)}`);
+  say(`\n${wrapped(text, 0)}`);
   return left;
 }
 

@@ -1,3 +1,4 @@
+import type { DataPlane } from "../wireguard/device.ts";
 import { type DemoPod, type Lab, PODVPN } from "./lab.ts";
 import type { Killing, Mode, Prepared } from "./mode.ts";
 import { killProcesses } from "./processes.ts";
@@ -5,8 +6,8 @@ import { bridgePart, type DemoNode, NETWORK, NODES, POD_SUBNETS } from "./topolo
 
 const DEVICE = "podvpn0";
 const PORT = 51820;
-/** What podvpn keeps of the device while it is there. */
-const DEVICE_DIRECTORY = `/run/podvpn/devices/${DEVICE}`;
+/** Of the device's wireguard-go, where there is one. */
+const PID_FILE = `/run/podvpn/devices/${DEVICE}/wireguard-go.pid`;
 
 /** The plugin `wireguard`: the pods of a node are routed through its WireGuard device. */
 export const wireguard: Mode = {
@@ -65,12 +66,10 @@ async function killing(pods: readonly DemoPod[]): Promise<Killing> {
     throw new RangeError("the demo has two pods on each of three nodes");
   }
   const { node } = first.pod;
-  const record: unknown = JSON.parse(await node.readFile(`${DEVICE_DIRECTORY}/device.json`));
-  const isUserspace = typeof record === "object" && record !== null && Reflect.get(record, "dataPlane") === "userspace";
-  const killWireguardGo = async () => {
-    const pid = await node.readFile(`${DEVICE_DIRECTORY}/wireguard-go.pid`);
-    await killProcesses(node, [pid.trim()]);
-  };
+  const { stdout } = await node.exec([PODVPN, "wg", "show", DEVICE, "--json"]);
+  const [device]: readonly { readonly dataPlane: DataPlane }[] = JSON.parse(stdout);
+  const isUserspace = device?.dataPlane === "userspace";
+  const killWireguardGo = async () => killProcesses(node, [(await node.readFile(PID_FILE)).trim()]);
   return {
     event: isUserspace ? `The wireguard-go of ${node.name} is killed` : `${DEVICE} of ${node.name} is deleted`,
     kill: isUserspace ? killWireguardGo : async () => void (await node.exec(["ip", "link", "delete", DEVICE])),

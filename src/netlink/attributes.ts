@@ -7,7 +7,7 @@ export type Attributes = ReadonlyMap<number, Uint8Array>;
 export function attribute(type: number, payload: Uint8Array): Uint8Array {
   const length = HEADER + payload.length;
   if (length > 0xffff) throw new RangeError(`attribute ${type} has ${payload.length} bytes: too long`);
-  const bytes = zeros(align(length)); // not by concat: a device with 1,000 peers has 20,000 attributes
+  const bytes = zeros(align(length)); // not by concat: 1,000 WireGuard peers are some 14,000 attributes
   bytes.set(u16(length));
   bytes.set(u16(type), 2);
   bytes.set(payload, HEADER);

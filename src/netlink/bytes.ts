@@ -51,33 +51,33 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
 
 /** @throws RangeError past the end, as all readers here: a short message is never read as zeros. */
 export function readU8(bytes: Uint8Array, offset: number): number {
-  return viewOf(bytes).getUint8(offset);
+  return viewAt(bytes, offset, 1).getUint8(0);
 }
 
 export function readU16(bytes: Uint8Array, offset: number): number {
-  return viewOf(bytes).getUint16(offset, HOST_IS_LITTLE_ENDIAN);
+  return viewAt(bytes, offset, 2).getUint16(0, HOST_IS_LITTLE_ENDIAN);
 }
 
 export function readU32(bytes: Uint8Array, offset: number): number {
-  return viewOf(bytes).getUint32(offset, HOST_IS_LITTLE_ENDIAN);
+  return viewAt(bytes, offset, 4).getUint32(0, HOST_IS_LITTLE_ENDIAN);
 }
 
 export function readI32(bytes: Uint8Array, offset: number): number {
-  return viewOf(bytes).getInt32(offset, HOST_IS_LITTLE_ENDIAN);
+  return viewAt(bytes, offset, 4).getInt32(0, HOST_IS_LITTLE_ENDIAN);
 }
 
 export function readU64(bytes: Uint8Array, offset: number): bigint {
-  return viewOf(bytes).getBigUint64(offset, HOST_IS_LITTLE_ENDIAN);
+  return viewAt(bytes, offset, 8).getBigUint64(0, HOST_IS_LITTLE_ENDIAN);
 }
 
 /** In network byte order, as the ports of a socket's address are. */
 export function readBigEndianU16(bytes: Uint8Array, offset: number): number {
-  return viewOf(bytes).getUint16(offset, false);
+  return viewAt(bytes, offset, 2).getUint16(0, false);
 }
 
 /** In network byte order, as SPIs are. */
 export function readBigEndianU32(bytes: Uint8Array, offset: number): number {
-  return viewOf(bytes).getUint32(offset, false);
+  return viewAt(bytes, offset, 4).getUint32(0, false);
 }
 
 /** Up to the first zero, or to the end. */
@@ -86,12 +86,17 @@ export function readCString(bytes: Uint8Array): string {
   return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString("utf8");
 }
 
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+/** The bytes at `offset`, to be read at once: it is always the same view, as making one costs more than all the rest. */
+function viewAt(bytes: Uint8Array, offset: number, length: number): DataView {
+  if (offset + length > bytes.length) throw new RangeError(`${length} bytes at ${offset} of ${bytes.length}`);
+  for (let index = 0; index < length; index += 1) SCRATCH[index] = bytes[offset + index] ?? 0;
+  return VIEW;
 }
 
 function filled(length: number, fill: (view: DataView) => void): Uint8Array {
-  const bytes = new Uint8Array(length);
-  fill(viewOf(bytes));
-  return bytes;
+  fill(VIEW);
+  return SCRATCH.slice(0, length);
 }
+
+const SCRATCH = new Uint8Array(8);
+const VIEW = new DataView(SCRATCH.buffer);

@@ -117,6 +117,6 @@ const SET_ELEM_USERDATA = 6;
 const KEY_LENGTHS = { 4: 4, 6: 16 } as const;
 /** The numbers of nft(8)'s types ipv4_addr and ipv6_addr. */
 const KEY_TYPES = { 4: 7, 6: 8 } as const;
-/** What nft(8) wants to be told to show the elements (libnftnl/udata.h): type, length and value. */
+/** Told as nft(8) tells it to itself (libnftnl/udata.h: type, length, value). 1.0.6 shows sets rightly without, too. */
 const KEY_IS_BIG_ENDIAN = concat(u8(0), u8(4), u32(2));
 const INTERVAL_IS_OPEN = concat(u8(1), u8(4), u32(1));

@@ -23,7 +23,7 @@ import { applyRouteDifference, routeDifference } from "./differences.ts";
 import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameAddress, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, meshTable } from "./plan.ts";
 import { DEVICE_LOCK_WAIT, type DeviceRecord, deviceDirectory, readDeviceRecord, writeDeviceRecord } from "./record.ts";
-import { removeLocked, usersOf } from "./remove.ts";
+import { usersOf } from "./remove.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "./settings.ts";
 import { meshMtu } from "./underlay.ts";
 import { setUpLink } from "./up.ts";
@@ -36,6 +36,8 @@ export interface EnsureRequest {
   readonly privateKey: Secret;
   /** Directory of the attachment that asks: it does not count as another user of the device. */
   readonly attachment: string;
+  /** Called when the device is this call's alone: from now on there may be something to release. */
+  readonly onHeld?: () => void;
   /** Called when nothing of the mesh can leave the node, or be taken in, in plain any more. */
   readonly onGuarded?: () => void;
 }
@@ -45,8 +47,8 @@ export interface NodeDevice {
   readonly dataPlane: DataPlane;
   /** In bytes. */
   readonly mtu: number;
-  /** Whether this call made it; false: it was there. */
-  readonly made: boolean;
+  /** See {@link DeviceRecord.complete}. */
+  readonly complete: boolean;
   /** Host names of endpoints that have no address now; their peers wait for the next ADD or CHECK. */
   readonly unresolved: readonly string[];
 }
@@ -54,7 +56,7 @@ export interface NodeDevice {
 /**
  * Makes the node's WireGuard device with all around it, or brings what is there up to the configuration: reads,
  * compares, and writes the difference. The guard comes first, the routes after the device has its peers. What fails
- * takes away again what this very call has made from nothing.
+ * leaves what it has made: the guard has to be there as long as the pod has a link, and `releaseNodeDevice` takes it.
  * @throws Fault 7 for a configuration that does not fit this node, Fault 11 when another call holds the device for too
  * long, and those of the parts.
  */
@@ -64,11 +66,8 @@ export async function ensureNodeDevice(nl: Netlink, request: EnsureRequest): Pro
   using lock = await lockDirectory(deviceDirectory(name), { create: true, wait: DEVICE_LOCK_WAIT });
   if (lock === undefined) throw new Fault(Code.internal, `${deviceDirectory(name)} was not made`, "report this");
   const previous = readDeviceRecord(name);
-  await using undo = new AsyncDisposableStack();
-  if (previous === undefined) undo.defer(() => removeLocked(nl, name));
-  const device = await ensureLocked(nl, request, lock, previous);
-  undo.move();
-  return device;
+  request.onHeld?.();
+  return ensureLocked(nl, request, lock, previous);
 }
 
 async function ensureLocked(
@@ -116,10 +115,15 @@ async function ensureLocked(
   trace("routes of the mesh set");
 
   const names = namesToResolve(config.peers, state, Date.now());
-  if (names.length === 0) return { dataPlane: device.dataPlane, mtu, made, unresolved: [] };
+  if (names.length === 0) return { dataPlane: device.dataPlane, mtu, complete: record.complete, unresolved: [] };
   const resolved = await resolvePeers(names);
   await applyDifference(device, await device.read(), deviceSettings(config, privateKey, resolved));
-  return { dataPlane: device.dataPlane, mtu, made, unresolved: names.filter((host) => !resolved.has(host)) };
+  return {
+    dataPlane: device.dataPlane,
+    mtu,
+    complete: record.complete,
+    unresolved: names.filter((host) => !resolved.has(host)),
+  };
 }
 
 /** Whether the guard is there already, whole, as an earlier call has made it for the very same prefixes. */
@@ -191,6 +195,7 @@ function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined):
     version: 1,
     interface: name,
     network,
+    complete: previous?.complete ?? false,
     dataPlane: previous?.dataPlane ?? "userspace",
     guarded: inUse ? aggregate([...meshPrefixes, ...before]) : meshPrefixes,
     ...(table === undefined ? {} : { table }),

@@ -11,7 +11,7 @@ import { routeDifference } from "./differences.ts";
 import { linkOf, type Observed, observeNode, ownRoutes, ownRules, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, meshTable } from "./plan.ts";
 import { deviceDirectory, readDeviceRecord } from "./record.ts";
-import { deviceSettings } from "./settings.ts";
+import { deviceSettings, namesToResolve } from "./settings.ts";
 import { meshMtu } from "./underlay.ts";
 
 /** What CHECK found on the node. */
@@ -20,6 +20,8 @@ export interface FoundOnNode {
   readonly running: boolean;
   /** What is not as the configuration has it, in words. */
   readonly missing: readonly string[];
+  /** Host names of endpoints of peers that nothing is heard of: they may have another address by now, or at last one. */
+  readonly names: readonly string[];
 }
 
 /** Compares the node's device, and all around it, with the configuration. Changes nothing. @throws NetlinkError, Fault. */
@@ -29,9 +31,10 @@ export async function missingOnNode(nl: Netlink, config: WireguardConfig, privat
   using device = await openDevice({ name, directory: deviceDirectory(name) });
   const observed = await observeNode(nl);
   const link = linkOf(observed, name);
-  if (record === undefined || device === undefined || link === undefined) return { running: false, missing: [] };
+  if (record === undefined || device === undefined || link === undefined) return { running: false, missing: [], names: [] };
   const wanted = deviceSettings(config, privateKey, new Map());
-  const change = diff(wanted, await device.read(), { now: Date.now(), dummy: randomPublicKey });
+  const state = await device.read();
+  const change = diff(wanted, state, { now: Date.now(), dummy: randomPublicKey });
   const endpoints = wanted.peers.flatMap(({ endpoint }) => (endpoint === undefined ? [] : [endpoint.address]));
   const mtu = config.mtu ?? meshMtu(observed, endpoints, name);
   const addresses = await listAddresses(nl, link.index);
@@ -40,6 +43,7 @@ export async function missingOnNode(nl: Netlink, config: WireguardConfig, privat
   const table = meshTable({ device: name, guarded: record.guarded });
   return {
     running: true,
+    names: namesToResolve(config.peers, state, Date.now()),
     missing: [
       ...(link.up ? [] : [`${name} is down`]),
       ...(link.mtu === mtu ? [] : [`the MTU of ${name} is ${link.mtu} instead of ${mtu}`]),

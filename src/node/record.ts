@@ -3,6 +3,7 @@ import { Code, Fault } from "../fault.ts";
 import type { SysctlChange } from "../forwarding/sysctl.ts";
 import type { InterfaceAddress, Prefix } from "../net/prefix.ts";
 import { listDirectory, readText, writeAtomic } from "../os/file.ts";
+import { lockDirectory } from "../os/lock.ts";
 import type { DataPlane } from "../wireguard/device.ts";
 
 /** One directory for each WireGuard device of the node; locked while it is changed. */
@@ -23,6 +24,8 @@ export interface DeviceRecord {
   readonly interface: string;
   /** The network whose configuration the device has. */
   readonly network: string;
+  /** Whether an ADD has succeeded with the device: before, one that fails takes it away whatever the configuration says. */
+  readonly complete: boolean;
   readonly dataPlane: DataPlane;
   /** What never leaves the node in plain, and is accepted from the device alone: grows while pods use the device. */
   readonly guarded: readonly Prefix[];
@@ -62,6 +65,13 @@ export function readDeviceRecord(name: string): DeviceRecord | undefined {
 /** @throws Fault 5. */
 export function writeDeviceRecord(record: DeviceRecord): void {
   writeAtomic(recordFile(record.interface), JSON.stringify(record));
+}
+
+/** Notes that an ADD has succeeded with the device. @throws Fault 5, 11. */
+export async function completeDeviceRecord(name: string): Promise<void> {
+  using lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
+  const record = lock === undefined ? undefined : readDeviceRecord(name);
+  if (record !== undefined && !record.complete) writeDeviceRecord({ ...record, complete: true });
 }
 
 /** All devices that this node has a readable record of. */

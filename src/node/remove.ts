@@ -28,15 +28,16 @@ export function usersOf(device: string, except?: string): WireguardAttachment[] 
 
 /**
  * Removes the node's device, its routes, rules and guard, when no pod uses it any more and its configuration says so
- * (`removeWithLastPod`). The record of the pod that goes must be gone already: of two that go at once, the second one
- * then sees that it is the last.
- * @param made Whether an ADD that fails has made the device: then it goes whatever the configuration says.
+ * (`removeWithLastPod`), or no ADD has ever succeeded with it. The record of the pod that goes must be gone already: of
+ * two that go at once, the second one then sees that it is the last.
+ * @param always Whatever the configuration says.
  * @throws as {@link removeLocked}.
  */
-export async function releaseNodeDevice(nl: Netlink, name: string, made = false): Promise<void> {
+export async function releaseNodeDevice(nl: Netlink, name: string, always = false): Promise<void> {
   using lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
   if (lock === undefined) return;
-  if (!made && intactRecord(name)?.removeWithLastPod !== true) return;
+  const record = intactRecord(name);
+  if (!always && record?.complete === true && !record.removeWithLastPod) return;
   if (usersOf(name).length === 0) await removeLocked(nl, name);
 }
 

@@ -137,5 +137,5 @@ function peerView({ presharedKey, ...peer }: PeerState, names: Readonly<Record<s
 
 async function linkOf(name: string, netns: Netns | undefined) {
   using nl = netns === undefined ? openRoute() : inNetns(netns, openRoute);
-  return getLink(nl, name);
+  return await getLink(nl, name);
 }

@@ -118,6 +118,7 @@ describe("the demo", () => {
       const command = (pattern: RegExp) => pattern.exec(story)?.[0].trim() ?? "";
       const ping = `${command(/.* ping 1.*/)} -c 2`;
       expect(await sh(ping)).toContain("2 received");
+      expect((await sh(command(/.* status/))).match(/node-a-a[12]/g)).toHaveLength(2);
       expect(await sh(`${command(/.* tcpdump .*/)} -c 1 '${encrypted}' & ${ping}; wait`)).toMatch(/ IP 10\.9\./);
     }
     expect((await sh(/.* hub leases/.exec(strongswan)?.[0] ?? "")).match(/10\.173\./g)).toHaveLength(6);

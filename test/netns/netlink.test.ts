@@ -11,10 +11,13 @@ import {
   listAddresses,
   removeAddress,
 } from "../../src/netlink/addresses.ts";
+import { attribute, u32Of } from "../../src/netlink/attributes.ts";
+import { cString } from "../../src/netlink/bytes.ts";
 import { waitForAddress, waitForLink } from "../../src/netlink/events.ts";
-import { addLink, deleteLink, getLink, type Link, listLinks, setLink } from "../../src/netlink/links.ts";
+import { commandFamily, dumpFamily, findFamily } from "../../src/netlink/generic.ts";
+import { addLink, deleteLink, getLink, type Link, listLinks, moveLink, setLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
-import { openRoute, openXfrm } from "../../src/netlink/open.ts";
+import { openGeneric, openRoute, openXfrm } from "../../src/netlink/open.ts";
 import {
   addRoute,
   ensureNoRoute,
@@ -36,7 +39,7 @@ import {
   removePolicy,
   type WantedPolicy,
 } from "../../src/netlink/xfrm.ts";
-import { inNetns, openNetns } from "../../src/os/namespace.ts";
+import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
 
 // Each test has a network namespace of its own, without a name; what we do there is compared with what iproute2 sees,
 // and the other way round. `ip` is the judge: it shares no code with us.
@@ -185,9 +188,138 @@ describe("links", () => {
     await expect(deleteLink(nl, index)).rejects.toMatchObject({ errno: "ENODEV" });
   });
 
+  test("have their group from the first moment on", async () => {
+    await addLink(nl, { kind: "bridge", name: "br7", group: 174 });
+    expect(run("ip -o link show group 174 | cut -d: -f2").trim()).toBe("br7");
+    expect(await link("br7")).toMatchObject({ group: 174 });
+    expect(await link("lo")).not.toHaveProperty("group");
+  });
+
+  test("are given an alias, which an empty one takes away", async () => {
+    const { index } = await pair();
+    await setLink(nl, index, { alias: "of pod ä" });
+    expect(ip("link show p0")).toMatchObject([{ ifalias: "of pod ä" }]);
+    expect(await link("p0")).toMatchObject({ alias: "of pod ä" });
+    await setLink(nl, index, { alias: "" });
+    expect(await link("p0")).not.toHaveProperty("alias");
+    expect(ip("link show p0")[0]).not.toHaveProperty("ifalias");
+  });
+
+  test("are renamed, unless another has the name", async () => {
+    const { index } = await pair();
+    await setLink(nl, index, { up: false });
+    await setLink(nl, index, { name: "q0" });
+    expect(ip("link show q0")).toMatchObject([{ ifindex: index }]);
+    await expect(setLink(nl, index, { name: "p1" })).rejects.toMatchObject({ errno: "EEXIST" });
+    expect(await link("q0")).toMatchObject({ index });
+  });
+
   test("a kind that the kernel does not have is ENOTSUP", async () => {
     const kind = "podvpn-none" as "dummy";
     await expect(addLink(nl, { kind, name: "d0" })).rejects.toMatchObject({ errno: "ENOTSUP" });
+  });
+});
+
+describe("a link that is moved to another namespace", () => {
+  let target: ChildProcess;
+  let netns: Netns;
+  let there: Netlink;
+
+  beforeEach(async () => {
+    target = spawn("unshare", ["--net", "sh", "-c", "echo ready; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
+    if (target.stdout === null) throw new TypeError("no stdout");
+    await once(target.stdout, "data");
+    netns = openNetns(`/proc/${target.pid}/ns/net`);
+    there = inNetns(netns, openRoute);
+  });
+
+  afterEach(async () => {
+    there.close();
+    netns[Symbol.dispose]();
+    const gone = once(target, "exit");
+    target.stdin?.end();
+    await gone;
+  });
+
+  async function names(): Promise<string[]> {
+    return (await listLinks(there)).map(({ name }) => name).sort();
+  }
+
+  test("is there under its new name, down, with its MTU and its group, and here no more", async () => {
+    await addLink(nl, { kind: "veth", name: "p0", peer: "p1", group: 174 });
+    const { index } = await link("p0");
+    await setLink(nl, index, { up: true, mtu: 1380 });
+    await moveLink(nl, index, { netns, name: "wg0" });
+    expect(await getLink(nl, "p0")).toBeUndefined();
+    expect(await getLink(there, "wg0")).toMatchObject({ index, mtu: 1380, up: false, group: 174, kind: "veth" });
+  });
+
+  test("takes its new name at once, although its old one is taken there", async () => {
+    await addLink(there, { kind: "bridge", name: "p0" });
+    const { index } = await pair();
+    await moveLink(nl, index, { netns, name: "wg0" });
+    expect(await names()).toEqual(["lo", "p0", "wg0"]);
+  });
+
+  test("has come with its old name when the new one is taken there, and the error says which", async () => {
+    await addLink(there, { kind: "bridge", name: "wg0" });
+    const { index } = await pair();
+    await expect(moveLink(nl, index, { netns, name: "wg0" })).rejects.toMatchObject({
+      errno: "EEXIST",
+      operation: `move link ${index} to ${netns.path} as wg0`,
+    });
+    expect(await names()).toEqual(["lo", "p0", "wg0"]);
+  });
+
+  test("stays when it has gone, or is one that cannot be moved", async () => {
+    await expect(moveLink(nl, 4242, { netns, name: "wg0" })).rejects.toMatchObject({ errno: "ENODEV" });
+    await addLink(nl, { kind: "bridge", name: "br7" });
+    const { index } = await link("br7");
+    await expect(moveLink(nl, index, { netns, name: "wg0" })).rejects.toMatchObject({ errno: "EINVAL" });
+    expect(await link("br7")).toMatchObject({ index });
+    expect(await names()).toEqual(["lo"]);
+  });
+});
+
+describe("generic netlink", () => {
+  const CTRL_CMD_GETFAMILY = 3;
+  const CTRL_ATTR_FAMILY_ID = 1;
+  const CTRL_ATTR_FAMILY_NAME = 2;
+  const CTRL_ATTR_VERSION = 3;
+  let generic: Netlink;
+
+  beforeEach(() => {
+    using netns = openNetns(`/proc/${holder.pid}/ns/net`);
+    generic = inNetns(netns, openGeneric);
+  });
+  afterEach(() => generic.close());
+
+  test("finds a family by its name: that of the families has a fixed number", async () => {
+    expect(await findFamily(generic, "nlctrl", 2)).toEqual({ name: "nlctrl", version: 2, id: 16 });
+  });
+
+  test("has no family of a name that nobody has", async () => {
+    await expect(findFamily(generic, "podvpn-none", 1)).rejects.toMatchObject({
+      errno: "ENOENT",
+      operation: "find the generic netlink family podvpn-none",
+    });
+  });
+
+  test("lists what a family has, with all attributes of each", async () => {
+    const nlctrl = await findFamily(generic, "nlctrl", 2);
+    const families = await dumpFamily(generic, nlctrl, { command: CTRL_CMD_GETFAMILY, attributes: [] }, "list");
+    const own = families.find((family) => String(family.get(CTRL_ATTR_FAMILY_NAME)) === "nlctrl\0");
+    expect(own?.get(CTRL_ATTR_FAMILY_ID)).toEqual(Buffer.from([16, 0]));
+    expect(own && u32Of(own, CTRL_ATTR_VERSION)).toBe(2);
+  });
+
+  test("says why a family refuses a command", async () => {
+    const nlctrl = await findFamily(generic, "nlctrl", 2);
+    const refused = (command: number, attributes: Uint8Array[]) =>
+      commandFamily(generic, nlctrl, { command, attributes }, "try it");
+    await expect(refused(200, [])).rejects.toMatchObject({ errno: "ENOTSUP", operation: "try it" });
+    const none = attribute(CTRL_ATTR_FAMILY_NAME, cString("podvpn-none"));
+    await expect(refused(CTRL_CMD_GETFAMILY, [none])).rejects.toMatchObject({ errno: "ENOENT" });
   });
 });
 

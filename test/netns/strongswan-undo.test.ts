@@ -8,8 +8,8 @@ import { Cluster, conf } from "./support/cluster.ts";
 import { DUAL_STACK } from "./support/dual-stack.ts";
 import { eventually } from "./support/eventually.ts";
 import { hubForgets } from "./support/failed-add.ts";
-import { FaultyPlugin, SOUND } from "./support/faulty.ts";
-import { Gate, HELD } from "./support/gate.ts";
+import { FaultyPlugin, killed, SOUND, seededRandom } from "./support/faulty.ts";
+import { Gate, HELD, waitsForLock } from "./support/gate.ts";
 import { mountedOver } from "./support/mounted.ts";
 import { expectUnchanged } from "./support/unchanged.ts";
 
@@ -59,20 +59,6 @@ async function withPod(use: (pod: Pod) => Promise<void>): Promise<void> {
   }
 }
 
-/**
- * True when the call was killed; false when it ended before that. @throws whatever else it fails with.
- * timeout(1) ends with 137 when it killed, and with 124 when its time was over just as the plugin ended by itself.
- */
-async function killed(call: Promise<unknown>): Promise<boolean> {
-  try {
-    await call;
-    return false;
-  } catch (error) {
-    if (error instanceof RuntimeError && /was killed by SIGKILL|exit status (?:137|124)/.test(error.msg)) return true;
-    throw error;
-  }
-}
-
 /** Neither the node nor the hub knows of any pod. */
 async function expectNothingLeft(): Promise<void> {
   await expectUnchanged(node, empty);
@@ -95,30 +81,6 @@ async function forEachEffect(round: (options: AttachOptions, effect: number) => 
 /** For an ADD that the hub refuses unless it is killed before. */
 function unlessRefused(error: unknown): void {
   if (!(error instanceof RuntimeError && error.code === Code.authentication)) throw error;
-}
-
-/** Waits until a call of the plugin waits for another one's lock. */
-async function waitsForLock(call: Promise<unknown>): Promise<void> {
-  let settled = false;
-  const settle = () => {
-    settled = true;
-  };
-  call.then(settle, settle);
-  await eventually("the call waits for the lock", 5000, async () => {
-    expect(settled, "the call waited for nobody").toBe(false);
-    return (await node.exec(["pgrep", "-x", "flock"], { check: false })).code === 0;
-  });
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Milliseconds that ADD and DEL of the executable take here and now. */
@@ -292,7 +254,7 @@ describe("a program that outlives the killed plugin", () => {
       await gate.killCaller();
       expect(await add).toBe(true);
       const del = pod.del(DUAL_STACK, gate.before(SOUND));
-      await waitsForLock(del);
+      await waitsForLock(node, del);
       await gate.open();
       await del;
     });
@@ -313,7 +275,7 @@ describe("a program that outlives the killed plugin", () => {
       await gate.killCaller();
       expect(await add).toBe(true);
       const del = pod.del(DUAL_STACK, SOUND);
-      await waitsForLock(del);
+      await waitsForLock(node, del);
       await gate.open();
       await del;
     });

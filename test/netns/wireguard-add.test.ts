@@ -140,7 +140,8 @@ describe("pods behind the devices of their nodes", () => {
     const outside = (of: number) => ({
       wireguard: { peers: mesh.peersOf(of).map((peer) => ({ ...peer, endpoint: `[${endpoint6(peer)}]:51820` })) },
     });
-    const endpoint6 = (peer: Record<string, unknown>) => String(peer.endpoint).replace(/^10\.9\.0\.(\d+):.*/, "fd00:9::$1");
+    const endpoint6 = (peer: Record<string, unknown>) =>
+      String(peer.endpoint).replace(/^10\.9\.0\.(\d+):.*/, "fd00:9::$1");
     await using capture = await mesh.testbed.capture();
     await using a = await podOf(1, outside(1));
     await using b = await podOf(2, outside(2));
@@ -233,7 +234,9 @@ describe("the result", () => {
     const configuration = cniVersion === undefined ? unversioned : { ...unversioned, cniVersion };
     await using pod = await mesh.at(1).node.addPod("printing");
     const { code, json, stderr } = await printed("wireguard", pod, "ADD", configuration);
-    await using _del = { [Symbol.asyncDispose]: () => printed("wireguard", pod, "DEL", configuration).then(() => undefined) };
+    await using _del = {
+      [Symbol.asyncDispose]: () => printed("wireguard", pod, "DEL", configuration).then(() => undefined),
+    };
     expect([code, stderr]).toEqual([0, ""]);
     check(json);
     if (cniVersion !== undefined && cniVersion >= "0.3") {
@@ -258,7 +261,11 @@ test("a list of plugins, as a runtime has it, with others behind", async () => {
   const listed = (of: number) => {
     const { cniVersion, name, ...plugin } = conf(of);
     const portmap = { type: "portmap", capabilities: { portMappings: true }, snat: false };
-    return { cniVersion, name, plugins: [plugin, portmap, { type: "tuning", sysctl: { "net.core.somaxconn": "500" } }] };
+    return {
+      cniVersion,
+      name,
+      plugins: [plugin, portmap, { type: "tuning", sysctl: { "net.core.somaxconn": "500" } }],
+    };
   };
   await using a = await mesh.addedPod(1, "listed", listed(1));
   await using b = await mesh.addedPod(2, "listed", listed(2));

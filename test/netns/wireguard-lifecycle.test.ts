@@ -182,7 +182,9 @@ describe("DEL", () => {
     expect(left.filter((line) => line.startsWith("-"))).toEqual([]);
     expect(left).toContainEqual(expect.stringMatching(/^\+ IPv4 routes: unreachable 10\.1\.2\.0\/24 proto 174/));
     expect(left.join("\n")).not.toContain(stateOf({ containerID: "n1-a" } as Pod));
-    { await using _last = await mesh.addedPod(1, "a", last()); }
+    {
+      await using _last = await mesh.addedPod(1, "a", last());
+    }
     await expectUnchanged(node, bare);
   });
 
@@ -205,10 +207,7 @@ describe("DEL", () => {
     await using b = await mesh.addedPod(2, "b", last(2));
     for (let round = 0; round < 4; round += 1) {
       const going = await mesh.addedPod(1, `going${round}`, last());
-      const [added] = await Promise.all([
-        mesh.addedPod(1, `coming${round}`, last()),
-        going[Symbol.asyncDispose](),
-      ]);
+      const [added] = await Promise.all([mesh.addedPod(1, `coming${round}`, last()), going[Symbol.asyncDispose]()]);
       await using coming = added;
       await coming.pod.check(last(), BUILT);
       await eventually("the other one speaks", 10_000, () => coming.pod.ping(b.ip));
@@ -313,7 +312,10 @@ describe("GC and STATUS", () => {
       failure(pod.runtime({ path: path ?? [] }).status(configuration));
     {
       await using _gone = await withoutProgram(node, "/usr/bin/wireguard-go");
-      expect(await status(at11())).toMatchObject({ code: 50, msg: expect.stringContaining("wireguard-go is in none of") });
+      expect(await status(at11())).toMatchObject({
+        code: 50,
+        msg: expect.stringContaining("wireguard-go is in none of"),
+      });
       const error = await failedAdd(node, at11());
       expect(error).toMatchObject({ code: 101, msg: expect.stringContaining("install it") });
     }
@@ -409,12 +411,17 @@ describe("two networks", () => {
       const before = await node.snapshot();
       const error = await failure(pod.add(sharing(different), BUILT));
       expect([different, error.code]).toEqual([different, 7]);
-      expect(error.msg).toContain('wireguard.interface is "podvpn0", which pods of network podnet use with another configuration');
+      expect(error.msg).toContain(
+        'wireguard.interface is "podvpn0", which pods of network podnet use with another configuration',
+      );
       await pod.del(sharing(different), BUILT);
       expect(diffSnapshots(before, await node.snapshot())).toEqual([]);
     }
     await a.pod.check(last(), BUILT);
     expect(await a.pod.ping(b.ip)).toBe(true);
-    expect((await shownDevice(node)).peers.get(mesh.at(2).publicKey)?.allowedIPs).toEqual([podSubnet(2), podSubnet6(2)]);
+    expect((await shownDevice(node)).peers.get(mesh.at(2).publicKey)?.allowedIPs).toEqual([
+      podSubnet(2),
+      podSubnet6(2),
+    ]);
   });
 });

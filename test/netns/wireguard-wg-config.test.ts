@@ -2,7 +2,8 @@ import { readdir } from "node:fs/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { parseWgConfig } from "../../src/config/wg-config.ts";
-import { endpointText } from "../../src/net/endpoint.ts";
+import { parseEndpoint } from "../../src/net/endpoint.ts";
+import { parsePrefix } from "../../src/net/prefix.ts";
 import type { Secret } from "../../src/secret.ts";
 import type { Node } from "../../src/testbed/node.ts";
 import type { Program } from "../../src/testbed/program.ts";
@@ -115,10 +116,14 @@ test("what a file says is for us what it is for wg", async () => {
       // Of a prefix that two peers have, the last one keeps it: that is an error further up.
       const owners = new Map(others.flatMap(({ publicKey, allowedIPs }) => allowedIPs.map((one) => [one, publicKey])));
       for (const { publicKey, presharedKey, endpoint: where, allowedIPs, persistentKeepalive } of others) {
-        expect(shown.peers.get(publicKey)).toMatchObject({
+        const peer = shown.peers.get(publicKey);
+        // Not as text: glibc writes ::0.1.0.0 for ::1:0.
+        expect(parseEndpoint(peer?.endpoint ?? "")).toEqual(where);
+        expect(peer?.allowedIPs.map(parsePrefix).sort()).toEqual(
+          allowedIPs.filter((prefix) => owners.get(prefix) === publicKey).sort(),
+        );
+        expect(peer).toMatchObject({
           presharedKey: secretText(presharedKey),
-          endpoint: where === undefined || !("address" in where) ? "(none)" : endpointText(where),
-          allowedIPs: allowedIPs.filter((prefix) => owners.get(prefix) === publicKey).sort(),
           keepalive: persistentKeepalive === 0 ? "off" : `${persistentKeepalive}`,
         });
       }
@@ -130,7 +135,7 @@ test("what a file says is for us what it is for wg", async () => {
 /** Without endpoints, which wg asks a name server for when they are no addresses. */
 const damaged = fc
   .tuple(
-    file.map((text) => text.replaceAll(/^.*endpoint.*\n/gim, "")),
+    file.map((text) => text.replaceAll(/^[^\n]*endpoint[^\n]*\n/gim, "")),
     fc.nat(),
     fc.constantFrom(..."#=[]/.:,-+ \n0179afgzAZé"),
     fc.constantFrom(0, 1, 2),
@@ -158,8 +163,8 @@ test("what is no file for wg is none for us, and the other way round", async () 
       expect(await node.readFile(`/run/wg/${index}.conf.err`), message).toMatch(/^Line unrecognized: `allowedips='\n/i);
     } else {
       outcomes.accepted += 1;
-      // And getaddrinfo(3) takes any number for a port.
-      if (whats.length > 0) expect(whats, message).toEqual([expect.stringMatching(/ ListenPort is "\d+"$/)]);
+      // And getaddrinfo(3) takes any number for a port, also with a sign.
+      if (whats.length > 0) expect(whats, message).toEqual([expect.stringMatching(/ ListenPort is "[+-]?\d+"$/)]);
     }
   }
   expect(outcomes.accepted).toBeGreaterThan(50);

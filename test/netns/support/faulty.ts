@@ -1,3 +1,4 @@
+import { RuntimeError } from "../../../src/cni/runtime.ts";
 import type { Node } from "../../../src/testbed/node.ts";
 import { type AttachOptions, CNI_PATH } from "../../../src/testbed/pod.ts";
 import { DIST } from "./cluster.ts";
@@ -46,3 +47,28 @@ export class FaultyPlugin {
 
 /** For a call without a fault. */
 export const SOUND: AttachOptions = { path: CNI_PATH };
+
+/**
+ * True when the call was killed; false when it ended before that. @throws whatever else it fails with.
+ * timeout(1) ends with 137 when it killed, and with 124 when its time was over just as the plugin ended by itself.
+ */
+export async function killed(call: Promise<unknown>): Promise<boolean> {
+  try {
+    await call;
+    return false;
+  } catch (error) {
+    if (error instanceof RuntimeError && /was killed by SIGKILL|exit status (?:137|124)/.test(error.msg)) return true;
+    throw error;
+  }
+}
+
+/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

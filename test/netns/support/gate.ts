@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import type { Node } from "../../../src/testbed/node.ts";
 import { ENVIRONMENT } from "../../../src/testbed/place.ts";
 import type { AttachOptions } from "../../../src/testbed/pod.ts";
@@ -26,6 +27,8 @@ export const HELD = {
   bridge: { name: "bridge", when: '[ "$CNI_COMMAND" = ADD ]', real: noted("/usr/lib/cni/bridge") },
   /** The shell that becomes a charon; it is to be mounted over `/bin/sh` (see {@link Gate.path}). */
   charon: { name: "sh", when: '[[ "$*" == *charon-systemd* ]]', real: 'exec bash --posix "$@"' },
+  /** The shell that becomes a wireguard-go, in the same way. */
+  wireguardGo: { name: "sh", when: '[[ "$*" == *wireguard-go* ]]', real: 'exec bash --posix "$@"' },
 } as const satisfies Record<string, Program>;
 
 function script({ when, real }: Program): string {
@@ -92,4 +95,17 @@ export class Gate {
   async journal(): Promise<string[]> {
     return (await this.node.readFile(`${DIRECTORY}/journal`)).trimEnd().split("\n");
   }
+}
+
+/** Waits until a call of the plugin waits for another one's lock. */
+export async function waitsForLock(node: Node, call: Promise<unknown>): Promise<void> {
+  let settled = false;
+  const settle = () => {
+    settled = true;
+  };
+  call.then(settle, settle);
+  await eventually("the call waits for the lock", 5000, async () => {
+    expect(settled, "the call waited for nobody").toBe(false);
+    return (await node.exec(["pgrep", "-x", "flock"], { check: false })).code === 0;
+  });
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { cut, LOST, matrix, roundTrip, table, wrap } from "../../../src/demo/format.ts";
+import { cut, LOST, matrix, roundTrip, table } from "../../../src/demo/format.ts";
 
 describe("a table", () => {
   it("aligns its columns and has no space at the end of a line", () => {
@@ -29,18 +29,6 @@ describe("a line", () => {
   it("is cut to the terminal's width, visibly", () => {
     expect(cut("x".repeat(80))).toBe("x".repeat(80));
     expect(cut("x".repeat(81))).toBe(`${"x".repeat(79)}…`);
-  });
-});
-
-describe("a text", () => {
-  it("is wrapped between words, each line behind the indent and within the width", () => {
-    expect(wrap("one two three\nfour", 2, 10)).toBe("  one two\n  three\n  four");
-    expect(wrap("12345 7890", 0, 10)).toBe("12345 7890");
-    expect(wrap("12345 78901", 0, 10)).toBe("12345\n78901");
-  });
-
-  it("keeps a word that is longer than a line in one piece", () => {
-    expect(wrap("a /a/long/path b", 2, 8)).toBe("  a\n  /a/long/path\n  b");
   });
 });
 

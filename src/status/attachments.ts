@@ -1,0 +1,176 @@
+import { podAddresses } from "../attachment/addresses.ts";
+import {
+  type Attachment,
+  attachmentDirectory,
+  isStrongswan,
+  type OwnDevice,
+  readAttachment,
+  type StrongswanAttachment,
+  type WireguardAttachment,
+} from "../attachment/record.ts";
+import { missingOfGuard } from "../guard/apply.ts";
+import { type Guard, planGuard } from "../guard/plan.ts";
+import { findCharon, openVici } from "../ipsec/charon.ts";
+import { readTunnel } from "../ipsec/pod-tunnel.ts";
+import type { Address } from "../net/address.ts";
+import { listAddresses } from "../netlink/addresses.ts";
+import { getLink } from "../netlink/links.ts";
+import type { Netlink } from "../netlink/netlink.ts";
+import { openRoute } from "../netlink/open.ts";
+import { listRoutes, Table } from "../netlink/routes.ts";
+import { lockDirectory } from "../os/lock.ts";
+import { inNetns, type Netns, openNetnsIfPresent } from "../os/namespace.ts";
+import { problemOf } from "./devices.ts";
+import { within } from "./within.ts";
+
+/** How an attachment is. */
+export interface AttachmentView {
+  readonly record: Attachment;
+  /** "adding": its ADD is at work at this moment. */
+  readonly state: "up" | "down" | "adding";
+  /** By which other pods know it. */
+  readonly addresses: readonly Address[];
+  /** The hub that its tunnel goes to; absent without a tunnel, or of the `wireguard` plugin. */
+  readonly server?: Address;
+  /** What does not work, in words. Empty exactly when it is not down. */
+  readonly problems: readonly string[];
+}
+
+/** Milliseconds for one attachment: one that hangs must not hide the others. */
+const ANSWER = 3000;
+
+/**
+ * Looks at an attachment as it is now. What is wrong is told in `problems`: this throws for nothing that an attachment
+ * may be like. Undefined when it has gone meanwhile.
+ * @param deviceProblems What is wrong with the WireGuard device that it uses.
+ */
+export async function viewAttachment(
+  record: Attachment,
+  deviceProblems: (record: WireguardAttachment) => readonly string[],
+): Promise<AttachmentView | undefined> {
+  const settled = record.phase === "ready" ? record : await settle(record);
+  if (settled === undefined) return undefined;
+  if (settled === "adding") return { record, state: "adding", addresses: [], problems: [] };
+  const found = await look(settled, deviceProblems);
+  // A DEL takes its parts away one by one, and the record at the end.
+  if (found.problems.length > 0 && reread(settled) === undefined) return undefined;
+  const state = found.problems.length === 0 ? "up" : "down";
+  return { record: settled, state, addresses: addressesOf(settled), ...found };
+}
+
+/** The guard of a pod, from what its record says; none where the node guards it. Pure. */
+export function guardOf(record: Attachment): Guard | undefined {
+  const { ifname: name } = record;
+  if (isStrongswan(record)) {
+    const { virtualSubnets, excluded, dataPlane } = record;
+    return planGuard({ name, virtualSubnets, excluded, dataPlane, refuse: "blackhole" });
+  }
+  return record.own && ownGuard(record, record.own);
+}
+
+/** By device, in the kernel as well: decrypted packets come by one of their own. */
+function ownGuard(
+  { ifname: name, interface: device, meshPrefixes }: WireguardAttachment,
+  { excluded }: OwnDevice,
+): Guard {
+  return planGuard({
+    name,
+    virtualSubnets: meshPrefixes,
+    excluded,
+    dataPlane: "userspace",
+    device,
+    refuse: "blackhole",
+  });
+}
+
+interface Found {
+  readonly problems: readonly string[];
+  readonly server?: Address;
+}
+
+async function look(
+  record: Attachment,
+  deviceProblems: (record: WireguardAttachment) => readonly string[],
+): Promise<Found> {
+  try {
+    if (record.phase !== "ready")
+      return { problems: ["its ADD was broken off: a DEL, or another ADD, clears it away"] };
+    using netns = openNetnsIfPresent(record.netns);
+    if (netns === undefined) return { problems: ["its network namespace is gone: a DEL clears up"] };
+    if (!isStrongswan(record)) return { problems: [...deviceProblems(record), ...(await missingInPod(record, netns))] };
+    const [tunnel, missing] = await Promise.all([lookAtTunnel(record), missingInPod(record, netns)]);
+    return { ...tunnel, problems: [...tunnel.problems, ...missing] };
+  } catch (error) {
+    return { problems: [problemOf(error)] };
+  }
+}
+
+async function lookAtTunnel(record: StrongswanAttachment): Promise<Found> {
+  const { virtualSubnets, virtualIPs } = record;
+  const directory = attachmentDirectory(record);
+  using charon = findCharon(directory);
+  if (charon === undefined) return { problems: ["its charon does not run"] };
+  const reading = (async () => {
+    await using vici = await openVici(directory, ANSWER);
+    return await readTunnel(vici, virtualSubnets);
+  })();
+  try {
+    const { server, virtualIPs: given } = await within(ANSWER, "its charon", reading);
+    if (given.join() === virtualIPs.join()) return { server, problems: [] };
+    return { server, problems: [`the hub has given ${given.join(", ")} instead of ${virtualIPs.join(", ")}`] };
+  } catch (error) {
+    return { problems: [problemOf(error)] };
+  }
+}
+
+async function missingInPod(record: Attachment, netns: Netns): Promise<string[]> {
+  const guard = guardOf(record);
+  using nl = inNetns(netns, openRoute);
+  const [ofLink, ofGuard] = await Promise.all([
+    missingOfLink(nl, record),
+    guard === undefined ? [] : missingOfGuard(guard, netns),
+  ]);
+  return [...ofLink, ...ofGuard].map((what) => `missing in the pod: ${what}`);
+}
+
+/** Addresses and routes of ours on the pod's interface. */
+async function missingOfLink(nl: Netlink, record: Attachment): Promise<string[]> {
+  const link = await getLink(nl, record.ifname);
+  if (link === undefined) return [`interface ${record.ifname}`];
+  if (isStrongswan(record)) {
+    const present = new Set((await listAddresses(nl, link.index)).map(({ address }) => address));
+    return record.virtualIPs.filter((ip) => !present.has(ip)).map((ip) => `${ip} on ${record.ifname}`);
+  }
+  const routes = await listRoutes(nl, { table: Table.main });
+  const present = new Set(routes.map(({ dst, gateway, oif }) => [dst, gateway, oif].join()));
+  return record.podRoutes
+    .filter(({ dst, gateway }) => !present.has([dst, gateway, link.index].join()))
+    .map(({ dst, gateway }) => `route to ${dst} via ${gateway}`);
+}
+
+/** By which other pods know it: virtual IPs, addresses in the mesh, or what its link gave it. Pure. */
+export function addressesOf(record: Attachment): Address[] {
+  if (isStrongswan(record)) return [...record.virtualIPs];
+  const own = record.own?.addresses ?? [];
+  if (own.length > 0) return own.map(({ address }) => address);
+  const { linkResult, ifname } = record;
+  return linkResult === undefined ? [] : podAddresses(linkResult, ifname).map(({ address }) => address);
+}
+
+/** Whoever adds it holds the lock on its directory; else it was broken off, or has become ready in the meantime. */
+async function settle(record: Attachment): Promise<Attachment | "adding" | undefined> {
+  try {
+    using lock = await lockDirectory(attachmentDirectory(record), { create: false, shared: true, wait: 0 });
+    return lock === undefined ? undefined : reread(record);
+  } catch {
+    return "adding";
+  }
+}
+
+function reread(record: Attachment): Attachment | undefined {
+  try {
+    return readAttachment(attachmentDirectory(record));
+  } catch {
+    return record;
+  }
+}

@@ -1,0 +1,70 @@
+import { listAttachments, PODS_DIRECTORY, readAttachment, type WireguardAttachment } from "../attachment/record.ts";
+import { DEVICES_DIRECTORY, readDeviceRecord } from "../node/record.ts";
+import { listDirectory } from "../os/file.ts";
+import { type AttachmentView, viewAttachment } from "./attachments.ts";
+import { type DeviceView, listDevices, problemOf, readDevice } from "./devices.ts";
+import { missingOfDeviceGuard, silence } from "./health.ts";
+
+/** How this node is. */
+export interface Status {
+  readonly attachments: readonly AttachmentView[];
+  readonly devices: readonly DeviceView[];
+  /** Records of podvpn's that cannot be read, in words. */
+  readonly damage: readonly string[];
+}
+
+/**
+ * Looks at all that is attached to this node, and at its WireGuard devices. However many hang, it takes a few seconds.
+ * @throws Fault 5 when the records cannot be listed.
+ */
+export async function readStatus(now: number): Promise<Status> {
+  const devices = await inParts(listDevices(), async (ref) => {
+    const [view, guard] = await Promise.all([readDevice(ref), missingOfDeviceGuard({ ref })]);
+    return { ...view, problems: [...view.problems, ...guard, ...silence(view, now)] };
+  });
+  const records = listAttachments().map(({ record }) => record);
+  const views = await inParts(records, (record) => viewAttachment(record, (user) => problemsFor(user, devices)));
+  return { attachments: views.filter((view) => view !== undefined), devices, damage: damagedRecords() };
+}
+
+/** Whether all works: nothing attached is down, no device has a problem, no record is damaged. Pure. */
+export function isHealthy({ attachments, devices, damage }: Status): boolean {
+  const broken = [...attachments, ...devices].some(({ problems }) => problems.length > 0);
+  return !broken && damage.length === 0;
+}
+
+/** What is wrong for an attachment with the device that it uses; the device itself tells more. Pure. */
+export function problemsFor(user: WireguardAttachment, devices: readonly DeviceView[]): string[] {
+  const device = devices.find(({ ref }) => {
+    if (ref.of === "node") return user.own === undefined && ref.record.interface === user.interface;
+    return ref.record.containerID === user.containerID && ref.record.ifname === user.ifname;
+  });
+  if (device === undefined) return [`there is no device ${user.interface}`];
+  return device.problems.length === 0 ? [] : [`its device ${user.interface} does not work`];
+}
+
+/** At once: each may have some sockets open. */
+const AT_ONCE = 100;
+
+async function inParts<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let start = 0; start < items.length; start += AT_ONCE) {
+    results.push(...(await Promise.all(items.slice(start, start + AT_ONCE).map(work))));
+  }
+  return results;
+}
+
+function damagedRecords(): string[] {
+  const readers: (() => unknown)[] = [
+    ...listDirectory(PODS_DIRECTORY).map((name) => () => readAttachment(`${PODS_DIRECTORY}/${name}`)),
+    ...listDirectory(DEVICES_DIRECTORY).map((name) => () => readDeviceRecord(name)),
+  ];
+  return readers.flatMap((read) => {
+    try {
+      read();
+      return [];
+    } catch (error) {
+      return [problemOf(error)];
+    }
+  });
+}
