@@ -1,8 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { run } from "../src/os/process.ts";
-import type { Measurements } from "./measure.ts";
-import { type Machine, report } from "./report.ts";
+import { type Machine, type Measurements, report } from "./report.ts";
 
 const BEGIN = "<!-- Written by hand from here on; the bench keeps it. -->";
 
@@ -27,15 +26,16 @@ function readIfThere(file: string): string {
 
 async function describeMachine(): Promise<Machine> {
   const [cpu] = cpus();
-  return {
-    date: new Date().toISOString().slice(0, 10),
-    kernel: `Linux ${release()}`,
-    cpu: `${cpus().length} × ${cpu?.model ?? "unknown"}`,
-    memory: `${(totalmem() / 2 ** 30).toFixed(0)} GiB`,
-    node: process.version,
-    strongswan: await packageVersion("charon-systemd"),
-    plugins: await packageVersion("containernetworking-plugins"),
-  };
+  return [
+    ["date", new Date().toISOString().slice(0, 10)],
+    ["CPU", `${cpus().length} × ${cpu?.model ?? "unknown"}`],
+    ["memory", `${(totalmem() / 2 ** 30).toFixed(0)} GiB`],
+    ["kernel", `Linux ${release()}`],
+    ["Node", process.version],
+    ["strongSwan", await packageVersion("charon-systemd")],
+    ["WireGuard", await packageVersion("wireguard-go")],
+    ["CNI plugins", await packageVersion("containernetworking-plugins")],
+  ];
 }
 
 /** charon has no option for it, and the plugins of Debian call themselves "unknown". */

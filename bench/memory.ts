@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Command } from "./command.ts";
 import { timed } from "./command.ts";
+import { summary } from "./statistics.ts";
 
 /** Of a process, or the sum of several, in KiB. */
 export interface Memory {
@@ -54,12 +55,10 @@ export async function peakMemory(commands: readonly Command[]): Promise<Memory> 
   return peak;
 }
 
-/** Of the charon of each pod of this node. */
-export function charonMemory(): Memory[] {
-  const directory = "/run/podvpn/pods";
-  return readdirSync(directory).map((pod) =>
-    readMemory(Number(readFileSync(`${directory}/${pod}/charon.pid`, "utf8"))),
-  );
+/** The median of each figure by itself. */
+export function medianMemory(memories: readonly Memory[]): Memory {
+  const median = (field: keyof Memory) => summary(memories.map((memory) => memory[field])).median;
+  return { rss: median("rss"), pss: median("pss"), anonymous: median("anonymous") };
 }
 
 function add(one: Memory, other: Memory): Memory {

@@ -1,9 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { HUB_ADDRESS, PSK, VIRTUAL_SUBNET } from "../test/netns/support/cluster.ts";
 import type { Command } from "./command.ts";
 
-/** The reference bridge plugin, to which `strongswan` delegates. */
+/** The reference bridge plugin, to which ours delegate. */
 export const BRIDGE = "/usr/lib/cni/bridge";
 
 const NETNS_DIRECTORY = "/run/netns/";
@@ -25,23 +24,6 @@ export function makePods(number: number): string[] {
 /** Removes the namespaces, as a runtime does after DEL. */
 export function removePods(pods: readonly string[]): void {
   for (const pod of pods) execFileSync("ip", ["netns", "del", containerID(pod)]);
-}
-
-/** The seed's configuration. For `bridge` it has the same keys but `vpn`, and a bridge and a subnet of its own. */
-export function configuration(type: "strongswan" | "bridge", options: { readonly ipMasq: boolean }): string {
-  const vpn = { serverIP: HUB_ADDRESS, virtualSubnet: VIRTUAL_SUBNET, hostSubnet: "10.9.0.0/24", PSK };
-  return JSON.stringify({
-    cniVersion: "1.0.0",
-    name: `bench-${type}`,
-    type,
-    ...(type === "strongswan" ? { vpn } : {}),
-    bridge: type === "strongswan" ? "cni0" : "cni1",
-    isDefaultGateway: true,
-    forceAddress: false,
-    ipMasq: options.ipMasq,
-    hairpinMode: true,
-    ipam: { type: "host-local", subnet: type === "strongswan" ? "172.17.1.0/24" : "172.17.2.0/24" },
-  });
 }
 
 /** A CNI operation on the pod with this namespace, as a runtime calls it. */

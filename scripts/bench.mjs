@@ -1,4 +1,4 @@
-// The bench, set-up included: node scripts/bench.mjs [--rounds N] [--against DIRECTORY]...
+// The bench, set-up included: node scripts/bench.mjs [--rounds N] [--plugin NAME] [--against DIRECTORY]...
 import { join } from "node:path";
 import { node, root, run, script } from "./run.mjs";
 import { setup } from "./setup.mjs";
@@ -11,6 +11,6 @@ await script(async () => {
     "--disable-warning=ExperimentalWarning",
     "--conditions=podvpn-source",
   ];
-  const { code } = await run(node, [...flags, join(root, "bench/strongswan.bench.ts"), ...process.argv.slice(2)]);
+  const { code } = await run(node, [...flags, join(root, "bench/plugins.bench.ts"), ...process.argv.slice(2)]);
   return code;
 });

@@ -13,6 +13,7 @@ import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route } from "../../src/netlink/routes.ts";
 import { ensureRule, listRules } from "../../src/netlink/rules.ts";
+import { requireFitting } from "../../src/node/fitting.ts";
 import { describeChange } from "../../src/node/missing.ts";
 import { sameRule } from "../../src/node/observe.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "../../src/node/settings.ts";
@@ -63,6 +64,7 @@ export function ownGuard(
  */
 export async function makeOwnDevice(work: OwnWork, privateKey: Secret): Promise<string[]> {
   const { config, directory, netns, node, pod, lockFd, own, name } = work;
+  await requireFitting(config, privateKey, { subnets: [], routes: [] });
   const { device } = await ensureDevice({
     name: own.madeAs,
     directory,

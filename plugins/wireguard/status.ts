@@ -15,8 +15,8 @@ import { privateKeyOf } from "./key.ts";
  * @throws Fault 50 (not available), or the bridge's own.
  */
 export async function status(call: Call, config: WireguardConfig, log: Log): Promise<void> {
-  // A pod's own key is made with the pod.
-  if (config.privateKeyFile !== undefined) await available(() => privateKeyOf(config, ""));
+  // A pod's own key is made with the pod, and its file may be named after it.
+  if (config.attach === "node") await available(() => privateKeyOf(config, ""));
   await available(() => listTables());
   await available(async () => {
     const plane = await chooseDevicePlane(config.dataplane);

@@ -13,6 +13,7 @@ export interface WireguardComparable {
   readonly ifname: string;
   readonly addresses: readonly LocatedAddress[];
   readonly mtu?: number | "auto" | undefined;
+  readonly table?: number | undefined;
   readonly peers: readonly WantedPeer[];
   /** Of the delegate, as they were read; a wrong one is for the delegate to complain about. */
   readonly bridge?: unknown;
@@ -34,6 +35,7 @@ export function wireguardInconsistencies(config: WireguardComparable): Issue[] {
   const parts = allowed.filter(({ prefix }) => !isEverything(prefix));
   return [
     ...takenName(config),
+    ...idleTable(config),
     ...sameKeys(config.peers),
     ...sharedAllowedIPs(config.peers),
     ...everything(allowed, config.attach),
@@ -61,6 +63,13 @@ function takenName({ attach, interface: name, ifname, bridge }: WireguardCompara
   if (attach === "node" && name === bridge)
     return [{ what: `wireguard.interface is "${name}", and so is bridge`, remedy }];
   return [];
+}
+
+/** Where the routes of a pod's own device are is no question: its guard wants them in a table that it knows. */
+function idleTable({ attach, table }: WireguardComparable): Issue[] {
+  if (attach !== "pod" || table === undefined) return [];
+  const what = `wireguard.table is ${table}, and wireguard.attach is "pod"`;
+  return [{ what, remedy: "take the table out: it is for the routes of the node" }];
 }
 
 function sameKeys(peers: readonly WantedPeer[]): Issue[] {

@@ -64,14 +64,14 @@ export async function parseWireguardConfig(
   if (!isObject(section)) throw issuesFault([noSection(section), ...root.issues]);
   const fields = wireguardFields();
   const wireguard = parseFields(fields, section, "wireguard");
-  const { attach, interface: name, mtu } = wireguard.values;
+  const { attach, interface: name, mtu, table } = wireguard.values;
   const issues = [...unknownKeys(fields, section, "wireguard"), ...wireguard.issues];
   const source = await sourceOf(section, wireguard.values, context, issues);
   const privateKeyFile = keyPath(wireguard.values, context, issues);
   const addresses = deviceAddresses(wireguard.values, context, issues);
   const { ifname } = context;
   const { bridge, ipam } = raw;
-  const compared = { attach, interface: name, ifname, addresses, mtu, peers: source.peers, bridge, ipam };
+  const compared = { attach, interface: name, ifname, addresses, mtu, table, peers: source.peers, bridge, ipam };
   const found = [...issues, ...root.issues].map(withoutKeys);
   const [first, ...others] = [...found, ...wireguardInconsistencies(compared)];
   if (first !== undefined) throw issuesFault([first, ...others]);

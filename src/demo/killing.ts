@@ -25,7 +25,7 @@ export async function tellKilling(say: Say, { wire }: Mode, killing: Killing, ca
   ];
   if (killing.mended) {
     const mended = await pingBothWays(killing);
-    say("So it has been made again. Pings answered now:");
+    say("Pings answered after that CHECK:");
     say(table(mended.map(({ name, answered }) => [name, outOf(answered)])));
     wrong.push(...mended.filter(({ answered }) => answered < PINGS).map(({ name }) => `${name} has no traffic again`));
   }

@@ -27,7 +27,7 @@ function pushMerged(result: Prefix[], prefix: Prefix): void {
 
 function isOtherHalf(one: Prefix, other: Prefix): boolean {
   const length = prefixLength(other);
-  return length > 0 && prefixLength(one) === length && one !== other && parent(one) === parent(other);
+  return length > 0 && prefixLength(one) === length && parent(one) === parent(other);
 }
 
 /** The prefix of one bit less. */

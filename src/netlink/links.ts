@@ -76,7 +76,7 @@ export async function addLink(nl: Netlink, link: NewLink): Promise<void> {
 
 /** What of a link can be set. */
 export interface LinkSettings {
-  /** At most 15 bytes. The name of a link that is up can be changed from Linux 6.2 on; before, the kernel says EBUSY. */
+  /** At most 15 bytes. Of a link that is up older kernels (6.1) refuse to change it (EBUSY). */
   readonly name?: string;
   readonly up?: boolean;
   readonly mtu?: number;

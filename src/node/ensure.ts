@@ -1,6 +1,4 @@
-import { issuesFault } from "../config/issues.ts";
 import type { WireguardConfig } from "../config/wireguard.ts";
-import { nodeConflicts } from "../config/wireguard-node.ts";
 import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
 import { aggregate } from "../net/aggregate.ts";
@@ -17,9 +15,10 @@ import type { Secret } from "../secret.ts";
 import { together } from "../together.ts";
 import type { DataPlane, Device, DeviceSettings, DeviceState } from "../wireguard/device.ts";
 import { diff, isEmpty } from "../wireguard/diff.ts";
-import { publicKeyOf, randomPublicKey } from "../wireguard/keys.ts";
+import { randomPublicKey } from "../wireguard/keys.ts";
 import { ensureDevice, openDevice } from "../wireguard/open.ts";
 import { applyRouteDifference, routeDifference } from "./differences.ts";
+import { requireFitting } from "./fitting.ts";
 import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameAddress, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, meshTable } from "./plan.ts";
 import { DEVICE_LOCK_WAIT, type DeviceRecord, deviceDirectory, readDeviceRecord, writeDeviceRecord } from "./record.ts";
@@ -67,7 +66,7 @@ export async function ensureNodeDevice(nl: Netlink, request: EnsureRequest): Pro
   if (lock === undefined) throw new Fault(Code.internal, `${deviceDirectory(name)} was not made`, "report this");
   const previous = readDeviceRecord(name);
   request.onHeld?.();
-  return ensureLocked(nl, request, lock, previous);
+  return await ensureLocked(nl, request, lock, previous); // the lock is held until then
 }
 
 async function ensureLocked(
@@ -83,7 +82,7 @@ async function ensureLocked(
   const guarded = await isGuarded(nl, next, previous);
   if (guarded) request.onGuarded?.(); // the usual case: the pod's link need not wait for all that follows
   const observed = await observeNode(nl);
-  await requireFitting(request, observed);
+  await requireFittingNode(request, observed);
   if (shared) await requireSame(request, next, previous);
   else if (JSON.stringify(next) !== JSON.stringify(previous)) writeDeviceRecord(next);
   const record = shared ? previous : next;
@@ -168,14 +167,12 @@ async function requireSame(
 }
 
 /** @throws Fault 7 for peers and prefixes that collide with what this node is and has. */
-async function requireFitting({ config, privateKey }: EnsureRequest, observed: Observed): Promise<void> {
-  const [first, ...others] = nodeConflicts(config, {
-    ownPublicKey: await publicKeyOf(privateKey),
+function requireFittingNode({ config, privateKey }: EnsureRequest, observed: Observed): Promise<void> {
+  return requireFitting(config, privateKey, {
     subnets: observed.subnets.filter(({ dev }) => dev !== config.interface),
     // A table of the mesh's own is asked before the main one.
     routes: config.table === undefined ? foreignRoutes(observed, config.interface) : [],
   });
-  if (first !== undefined) throw issuesFault([first, ...others]);
 }
 
 /** Whether pods of another network use the device: then it has their configuration, and no other. */

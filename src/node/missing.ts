@@ -31,7 +31,8 @@ export async function missingOnNode(nl: Netlink, config: WireguardConfig, privat
   using device = await openDevice({ name, directory: deviceDirectory(name) });
   const observed = await observeNode(nl);
   const link = linkOf(observed, name);
-  if (record === undefined || device === undefined || link === undefined) return { running: false, missing: [], names: [] };
+  if (record === undefined || device === undefined || link === undefined)
+    return { running: false, missing: [], names: [] };
   const wanted = deviceSettings(config, privateKey, new Map());
   const state = await device.read();
   const change = diff(wanted, state, { now: Date.now(), dummy: randomPublicKey });

@@ -18,8 +18,8 @@ import { getLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { listRoutes, Table } from "../netlink/routes.ts";
-import { lockDirectory } from "../os/lock.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../os/namespace.ts";
+import { isBusy } from "./busy.ts";
 import { problemOf } from "./devices.ts";
 import { within } from "./within.ts";
 
@@ -48,9 +48,11 @@ export async function viewAttachment(
   record: Attachment,
   deviceProblems: (record: WireguardAttachment) => readonly string[],
 ): Promise<AttachmentView | undefined> {
-  const settled = record.phase === "ready" ? record : await settle(record);
+  if (record.phase === "adding" && (await isBusy(attachmentDirectory(record)))) {
+    return { record, state: "adding", addresses: [], problems: [] };
+  }
+  const settled = record.phase === "ready" ? record : reread(record); // it may have become ready just now
   if (settled === undefined) return undefined;
-  if (settled === "adding") return { record, state: "adding", addresses: [], problems: [] };
   const found = await look(settled, deviceProblems);
   // A DEL takes its parts away one by one, and the record at the end.
   if (found.problems.length > 0 && reread(settled) === undefined) return undefined;
@@ -155,16 +157,6 @@ export function addressesOf(record: Attachment): Address[] {
   if (own.length > 0) return own.map(({ address }) => address);
   const { linkResult, ifname } = record;
   return linkResult === undefined ? [] : podAddresses(linkResult, ifname).map(({ address }) => address);
-}
-
-/** Whoever adds it holds the lock on its directory; else it was broken off, or has become ready in the meantime. */
-async function settle(record: Attachment): Promise<Attachment | "adding" | undefined> {
-  try {
-    using lock = await lockDirectory(attachmentDirectory(record), { create: false, shared: true, wait: 0 });
-    return lock === undefined ? undefined : reread(record);
-  } catch {
-    return "adding";
-  }
 }
 
 function reread(record: Attachment): Attachment | undefined {

@@ -1,8 +1,9 @@
 import { listAttachments, PODS_DIRECTORY, readAttachment, type WireguardAttachment } from "../attachment/record.ts";
-import { DEVICES_DIRECTORY, readDeviceRecord } from "../node/record.ts";
+import { DEVICES_DIRECTORY, deviceDirectory, readDeviceRecord } from "../node/record.ts";
 import { listDirectory } from "../os/file.ts";
 import { type AttachmentView, viewAttachment } from "./attachments.ts";
-import { type DeviceView, listDevices, problemOf, readDevice } from "./devices.ts";
+import { isBusy } from "./busy.ts";
+import { type DeviceRef, type DeviceView, listDevices, problemOf, readDevice } from "./devices.ts";
 import { missingOfDeviceGuard, silence } from "./health.ts";
 
 /** How this node is. */
@@ -18,10 +19,7 @@ export interface Status {
  * @throws Fault 5 when the records cannot be listed.
  */
 export async function readStatus(now: number): Promise<Status> {
-  const devices = await inParts(listDevices(), async (ref) => {
-    const [view, guard] = await Promise.all([readDevice(ref), missingOfDeviceGuard({ ref })]);
-    return { ...view, problems: [...view.problems, ...guard, ...silence(view, now)] };
-  });
+  const devices = (await inParts(listDevices(), (ref) => viewDevice(ref, now))).filter((view) => view !== undefined);
   const records = listAttachments().map(({ record }) => record);
   const views = await inParts(records, (record) => viewAttachment(record, (user) => problemsFor(user, devices)));
   return { attachments: views.filter((view) => view !== undefined), devices, damage: damagedRecords() };
@@ -41,6 +39,15 @@ export function problemsFor(user: WireguardAttachment, devices: readonly DeviceV
   });
   if (device === undefined) return [`there is no device ${user.interface}`];
   return device.problems.length === 0 ? [] : [`its device ${user.interface} does not work`];
+}
+
+/** Undefined for one that an ADD is making at this moment. */
+async function viewDevice(ref: DeviceRef, now: number): Promise<DeviceView | undefined> {
+  const [read, guard] = await Promise.all([readDevice(ref), missingOfDeviceGuard({ ref })]);
+  const view = { ...read, problems: [...read.problems, ...guard, ...silence(read, now)] };
+  if (ref.of === "pod") return ref.record.phase === "ready" ? view : undefined; // the pod itself tells then
+  const isNew = !ref.record.complete && view.problems.length > 0;
+  return isNew && (await isBusy(deviceDirectory(ref.record.interface))) ? undefined : view;
 }
 
 /** At once: each may have some sockets open. */

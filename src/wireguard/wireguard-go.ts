@@ -62,7 +62,10 @@ export async function startWireguardGo({ directory, name, lockFd, timeout }: Wir
     await appeared(socketPath(name), { timeout, signal: stop.signal });
     await listening(name, timeout, stop.signal);
   } catch (cause) {
-    throw stop.signal.aborted ? stop.signal.reason : silent(directory, name, cause);
+    if (stop.signal.aborted) throw stop.signal.reason;
+    const details = logTail(directory);
+    const what = `wireguard-go for ${name} was not ready within ${timeout / 1000} s`;
+    throw new Fault(Code.kernel, what, "see its last log lines, and how busy this node is", { details, cause });
   }
 }
 
@@ -200,6 +203,9 @@ async function listenPort(name: string): Promise<number> {
 }
 
 function died(directory: string, name: string, how: string): Fault {
+  if (how === "exit status 73") {
+    return new Fault(Code.io, `${pidFile(directory)} could not be written`, "free space on that file system");
+  }
   const details = logTail(directory);
   if (/not permitted/.test(details)) {
     const what = `wireguard-go may not make the interface ${name}`;

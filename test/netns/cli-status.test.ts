@@ -7,6 +7,7 @@ import { DUAL_STACK } from "./support/dual-stack.ts";
 import { eventually } from "./support/eventually.ts";
 import { Gate, HELD } from "./support/gate.ts";
 import { keyPair } from "./support/mesh.ts";
+import { mountedOver } from "./support/mounted.ts";
 import { killed, wireguardGo } from "./support/wg.ts";
 
 interface Shown {
@@ -132,6 +133,22 @@ healthy
     await adding;
     expect(stateOf(await json(0))).toEqual({ [pod.containerID]: ["up"] });
     await pod.del(conf(), BUILT);
+    await pod.remove();
+  });
+
+  test("does not count a device that is being made at this moment", async () => {
+    const gate = await Gate.install(node, HELD.wireguardGo);
+    const pod = await node.addPod("coming");
+    await using _shell = await mountedOver(node, "/bin/sh", "--bind", gate.path);
+    const adding = pod.add(MESH, BUILT);
+    await gate.held();
+    const status = await json(0);
+    expect(stateOf(status)).toEqual({ [pod.containerID]: ["adding"] });
+    expect(status.devices).toEqual([]);
+    await gate.open();
+    await adding;
+    expect((await json(0)).devices).toMatchObject([{ interface: "podvpn0" }]);
+    await pod.del(MESH, BUILT);
     await pod.remove();
   });
 });

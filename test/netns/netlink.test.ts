@@ -271,6 +271,13 @@ describe("a link that is moved to another namespace", () => {
     expect(await names()).toEqual(["lo", "p0", "wg0"]);
   });
 
+  test("stays when both its names are taken there", async () => {
+    await addLink(there, { kind: "veth", name: "wg0", peer: "p0" });
+    const { index } = await pair();
+    await expect(moveLink(nl, index, { netns, name: "wg0" })).rejects.toMatchObject({ errno: "EEXIST" });
+    expect(await link("p0")).toMatchObject({ index });
+  });
+
   test("stays when it has gone, or is one that cannot be moved", async () => {
     await expect(moveLink(nl, 4242, { netns, name: "wg0" })).rejects.toMatchObject({ errno: "ENODEV" });
     await addLink(nl, { kind: "bridge", name: "br7" });

@@ -6,7 +6,6 @@ import type { AttachOptions, Pod } from "../../src/testbed/pod.ts";
 import type { Snapshot } from "../../src/testbed/snapshot.ts";
 import { Cluster, conf } from "./support/cluster.ts";
 import { DUAL_STACK } from "./support/dual-stack.ts";
-import { eventually } from "./support/eventually.ts";
 import { hubForgets } from "./support/failed-add.ts";
 import { FaultyPlugin, killed, SOUND, seededRandom } from "./support/faulty.ts";
 import { Gate, HELD, waitsForLock } from "./support/gate.ts";

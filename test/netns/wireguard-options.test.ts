@@ -149,7 +149,7 @@ describe("an endpoint by name", () => {
 
   test("that does not resolve delays its peer alone; the next ADD finds it", async () => {
     await hosts([`${nodeAddress(2)} n2.example`]);
-    const logFile = "/var/log/podvpn.log";
+    const logFile = "/opt/podvpn.log";
     await using b = await podOf(2);
     await using c = await podOf(3);
     await using a = await mesh.addedPod(1, "pod", conf(1, named(), { logFile }));

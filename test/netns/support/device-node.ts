@@ -2,7 +2,9 @@ import { fileURLToPath } from "node:url";
 import { parseAddress } from "../../../src/net/address.ts";
 import type { Endpoint } from "../../../src/net/endpoint.ts";
 import type { Node } from "../../../src/testbed/node.ts";
+import type { Place } from "../../../src/testbed/place.ts";
 import type { Program } from "../../../src/testbed/program.ts";
+import { ECHO_PORT } from "../../../src/testbed/traffic.ts";
 import type { DataPlane, DeviceChange, DeviceSettings, DeviceState } from "../../../src/wireguard/device.ts";
 import { diff } from "../../../src/wireguard/diff.ts";
 import { randomPublicKey } from "../../../src/wireguard/keys.ts";
@@ -10,6 +12,7 @@ import type { Request, Which } from "./device-driver.ts";
 import { decode, encode } from "./device-wire.ts";
 
 const DRIVER = fileURLToPath(new URL("./device-driver.ts", import.meta.url));
+const COUNT = fileURLToPath(new URL("./udp-count.ts", import.meta.url));
 const NODE = [
   process.execPath,
   "--experimental-transform-types",
@@ -23,6 +26,12 @@ const PATIENCE = 30_000;
 /** The name of the devices of these tests. */
 export const NAME = "podvpn0";
 const THIS: Which = { name: NAME };
+
+/** Sends `count` datagrams, 500 a second, to an `echo` of src/testbed/traffic.ts: how many were answered. */
+export async function answers(from: Place, address: string, count: number): Promise<number> {
+  const argv = [process.execPath, COUNT, address, String(ECHO_PORT), String(count), "500"] as const;
+  return Number((await from.exec([...argv], { timeout: 60_000 })).stdout);
+}
 
 /** What failed in a driver. */
 export class DriverError extends Error {
@@ -104,13 +113,6 @@ export class DeviceNode implements AsyncDisposable {
       .trimEnd()
       .split("\n")
       .map((line) => line.split("\t"));
-  }
-
-  /** `count` pings, 500 a second: how many were answered. */
-  async ping(address: string, count: number): Promise<number> {
-    const argv = ["ping", "-n", "-q", "-i", "0.002", "-c", String(count), "-W", "2", address] as const;
-    const { stdout } = await this.node.exec([...argv], { check: false, timeout: 60_000 });
-    return Number(/(\d+) received/.exec(stdout)?.[1]);
   }
 
   /** A port of the node on the underlay. */

@@ -6,12 +6,13 @@ import type { Secret } from "../../../src/secret.ts";
 import type { Node } from "../../../src/testbed/node.ts";
 import type { Snapshot } from "../../../src/testbed/snapshot.ts";
 import { Testbed } from "../../../src/testbed/testbed.ts";
+import { echo } from "../../../src/testbed/traffic.ts";
 import type { DataPlane, DeviceSettings, Peer, PeerChange } from "../../../src/wireguard/device.ts";
 import { diff, isEmpty } from "../../../src/wireguard/diff.ts";
 import { encodeKey, type PublicKey, sameSecret } from "../../../src/wireguard/key.ts";
 import { makePrivateKey, publicKeyOf, randomPublicKey } from "../../../src/wireguard/keys.ts";
 import { essence, settings } from "../../unit/wireguard/support/model.ts";
-import { DeviceNode, NAME } from "./device-node.ts";
+import { answers, DeviceNode, NAME } from "./device-node.ts";
 import { eventually } from "./eventually.ts";
 import { expectUnchanged } from "./unchanged.ts";
 
@@ -49,6 +50,7 @@ export function deviceSuite(dataplane: DataPlane): void {
       const privateKey = await makePrivateKey();
       const publicKey = await publicKeyOf(privateKey);
       const device = await DeviceNode.create(node, dataplane);
+      await echo(node); // ends with the node
       // The lock's directory is the caller's, and stays; so does wireguard-go's own one.
       await node.exec(["mkdir", "-p", "-m", "700", `/run/podvpn/devices/${NAME}`, "/run/wireguard"]);
       parties.push({ device, privateKey, publicKey, address: `10.77.0.${index}`, address6: `fd00:77::${index}` });
@@ -89,7 +91,7 @@ export function deviceSuite(dataplane: DataPlane): void {
       await one.device.setUp([`${one.address}/24`, `${one.address6}/64`], []);
     }
     const [first, ...others] = members;
-    for (const other of others) expect(await first?.device.ping(other.address, 3)).toBe(3);
+    for (const other of others) expect(first && (await answers(first.device.node, other.address, 3))).toBe(3);
   };
 
   describe("a new device", () => {
@@ -275,10 +277,10 @@ export function deviceSuite(dataplane: DataPlane): void {
         (await one.device.read()).peers.find((peer) => peer.publicKey === two.publicKey)?.latestHandshake;
       const began = await handshake();
       expect(began).toBeGreaterThan(Date.now() - 60_000);
-      const pinging = one.device.ping(two.address6, PACKETS);
+      const sending = answers(one.device.node, two.address6, PACKETS);
       const others: PublicKey[] = Array.from({ length: 8 }, () => randomPublicKey());
       let changes = 0;
-      for (const until = finished(pinging); !until.done; changes += 1) {
+      for (const until = finished(sending); !until.done; changes += 1) {
         const peers = others
           .filter((_, index) => (changes >> (index % 4)) & 1)
           .map((publicKey, index) => ({
@@ -289,7 +291,7 @@ export function deviceSuite(dataplane: DataPlane): void {
         await one.device.bring(settingsOf(one, peerOf(two), ...peers));
       }
       expect(changes).toBeGreaterThan(10);
-      expect(await pinging).toBe(PACKETS);
+      expect(await sending).toBe(PACKETS);
       expect(await handshake()).toBe(began);
     });
 
@@ -300,11 +302,11 @@ export function deviceSuite(dataplane: DataPlane): void {
         const allowedIPs = [prefix(`10.${80 + (index >> 8)}.${index & 255}.0/24`)];
         return { publicKey: randomPublicKey(), endpoint: two.device.endpoint(9), persistentKeepalive: 0, allowedIPs };
       });
-      const applying = one.device.ping(two.address, PACKETS);
+      const applying = answers(one.device.node, two.address, PACKETS);
       await one.device.bring(settingsOf(one, peerOf(two), ...many));
       expect(await applying).toBe(PACKETS);
       expect((await one.device.dump()).length).toBe(1002);
-      const changing = one.device.ping(two.address, PACKETS);
+      const changing = answers(one.device.node, two.address, PACKETS);
       const [first, ...rest] = many;
       const change = await one.device.bring(settingsOf(one, peerOf(two), ...rest, peerWith(first, "10.90.0.0/24")));
       expect(new Set(change.peers.map(({ publicKey }) => publicKey)).size).toBe(2); // it, and the dummy with its old one
@@ -325,9 +327,9 @@ export function deviceSuite(dataplane: DataPlane): void {
       for (const { device } of [two, three]) await count(device.node, shared);
       await one.device.bring(settingsOf(one, ...[two, three].map(has(two))));
       const argv = ["ping", "-n", "-q", "-i", "0.002", "-c", String(PACKETS), "-W", "1", shared] as const;
-      const pinging = one.device.node.exec([...argv], { check: false, timeout: 60_000 });
+      const sending = one.device.node.exec([...argv], { check: false, timeout: 60_000 });
       let moves = 0;
-      for (const until = finished(pinging); !until.done; moves += 1) {
+      for (const until = finished(sending); !until.done; moves += 1) {
         await one.device.bring(settingsOf(one, ...[two, three].map(has(moves % 2 === 0 ? three : two))));
       }
       expect(moves).toBeGreaterThan(10);
@@ -347,7 +349,7 @@ export function deviceSuite(dataplane: DataPlane): void {
       const [one, two] = [party(0), party(1)];
       await mesh(one, two);
       await two.device.bring({ ...settingsOf(two, peerOf(one)), listenPort: 51830 });
-      expect(await two.device.ping(one.address, 3)).toBe(3);
+      expect(await answers(two.device.node, one.address, 3)).toBe(3);
       const where = async () =>
         (await one.device.read()).peers.map(({ endpoint }) => endpoint && endpointText(endpoint));
       expect(await where()).toEqual(["10.9.0.2:51830"]);
@@ -356,7 +358,7 @@ export function deviceSuite(dataplane: DataPlane): void {
         { publicKey: two.publicKey, isNew: false, persistentKeepalive: 25, addAllowedIPs: [] },
       ]);
       expect(await where()).toEqual(["10.9.0.2:51830"]);
-      expect(await one.device.ping(two.address, 3)).toBe(3);
+      expect(await answers(one.device.node, two.address, 3)).toBe(3);
     });
   });
 
@@ -371,7 +373,7 @@ export function deviceSuite(dataplane: DataPlane): void {
       const renewed: Peer = { ...peerOf(one), publicKey };
       const changes = await two.device.bring(settingsOf(two, renewed));
       expect(changes.peers.map(shape)).toEqual([`make ${publicKey}`, `remove ${one.publicKey}`]);
-      expect(await two.device.ping(one.address, 3)).toBe(3);
+      expect(await answers(two.device.node, one.address, 3)).toBe(3);
     });
   });
 
@@ -386,7 +388,7 @@ export function deviceSuite(dataplane: DataPlane): void {
       await one.device.node.exec(["ip", "link", "set", NAME, "netns", "moved", "name", "wg7"]);
       const lines = ["link set wg7 up", `address add ${one.address}/24 dev wg7`];
       await pod.exec(["ip", "-batch", "-"], { input: lines.join("\n") });
-      expect(await pod.ping(two.address, 3)).toBe(true);
+      expect(await answers(pod, two.address, 3)).toBe(3);
       expect((await one.device.node.exec(["ss", "-lun"])).stdout).toContain(`:${PORT} `);
       expect((await pod.exec(["ss", "-lun"])).stdout).not.toContain(`:${PORT} `);
 
@@ -394,7 +396,7 @@ export function deviceSuite(dataplane: DataPlane): void {
       expect(await one.device.open(where)).toBe(dataplane);
       expect(await one.device.ensure("auto", where)).toMatchObject({ made: false });
       await one.device.bring({ ...settingsOf(one, peerOf(two)), listenPort: 51840 }, where);
-      expect(await pod.ping(two.address, 3)).toBe(true);
+      expect(await answers(pod, two.address, 3)).toBe(3);
       expect((await one.device.node.exec(["ss", "-lun"])).stdout).toContain(":51840 ");
       await one.device.remove(where);
       expect((await pod.exec(["ip", "link"])).stdout).not.toContain("wg7");

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { notesOf } from "../../../bench/document.ts";
-import { stepTable } from "../../../bench/report.ts";
 import { pairedRatio, pairedSum, summary } from "../../../bench/statistics.ts";
+import { stepTable } from "../../../bench/tables.ts";
 
 describe("a summary", () => {
   test("has the middle value of an odd count, and the mean of the two middle ones of an even one", () => {

@@ -51,6 +51,7 @@ export const context: WireguardContext = {
     ["K8S_POD_NAME", "web-0"],
     ["IP", "10.8.0.7"],
     ["EVIL", "../../etc/shadow"],
+    ["DEEP", "a/b"],
   ]),
   euid: 0,
   readSecretFile: () => undefined,

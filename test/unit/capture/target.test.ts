@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import type { Attachment, StrongswanAttachment, WireguardAttachment } from "../../../src/attachment/record.ts";
+import { scopesOf } from "../../../src/capture/target.ts";
+import { parseAddress } from "../../../src/net/address.ts";
+import { parsePrefix } from "../../../src/net/prefix.ts";
+import type { DeviceRef } from "../../../src/status/devices.ts";
+
+const prefixes = (...texts: string[]) => texts.map(parsePrefix).filter((prefix) => prefix !== undefined);
+const addresses = (...texts: string[]) => texts.map(parseAddress).filter((address) => address !== undefined);
+
+const BASE = {
+  version: 1,
+  phase: "ready",
+  addedAt: 0,
+  containerID: "c1",
+  ifname: "eth0",
+  network: "net",
+  netns: "/run/netns/c1",
+  masquerade: false,
+} as const;
+
+function strongswan(virtualSubnets: string[], overrides: Partial<StrongswanAttachment> = {}): Attachment {
+  return {
+    ...BASE,
+    type: "strongswan",
+    dataPlane: "userspace",
+    virtualSubnets: prefixes(...virtualSubnets),
+    excluded: prefixes("10.9.0.0/24"),
+    virtualIPs: addresses("10.173.0.5", "fd00:173::5"),
+    hostRoutes: [],
+    rulePriority: 220,
+    identity: "c1",
+    ...overrides,
+  };
+}
+
+function wireguard(meshPrefixes: string[], overrides: Partial<WireguardAttachment> = {}): WireguardAttachment {
+  return {
+    ...BASE,
+    type: "wireguard",
+    interface: "podvpn0",
+    meshPrefixes: prefixes(...meshPrefixes),
+    podRoutes: [],
+    removeWithLastPod: false,
+    linkResult: { interfaces: [], ips: [{ address: "10.1.1.5/24" }, { address: "fd00:1:1::5/64" }], routes: [] },
+    ...overrides,
+  };
+}
+
+function node(guarded: string[]): { ref: DeviceRef } {
+  const record = {
+    version: 1,
+    interface: "podvpn0",
+    network: "net",
+    dataPlane: "userspace",
+    guarded: prefixes(...guarded),
+    complete: true,
+    addresses: [],
+    fwmark: 0,
+    sysctls: [],
+    removeWithLastPod: false,
+    peerNames: {},
+  } as const;
+  return { ref: { of: "node", record } };
+}
+
+describe("what is looked for", () => {
+  it("is a pod's virtual subnets, without what stays outside of the tunnel", () => {
+    expect(scopesOf([strongswan(["10.173.0.0/16", "fd00:173::/64"])], [])).toEqual([
+      { prefixes: prefixes("10.173.0.0/16", "fd00:173::/64"), except: prefixes("10.9.0.0/24") },
+    ]);
+  });
+
+  it("is the mesh of pods, and what the node's device guards beyond that", () => {
+    expect(scopesOf([wireguard(["10.1.2.0/24"])], [node(["10.1.2.0/24", "10.1.3.0/24"])])).toEqual([
+      { prefixes: prefixes("10.1.2.0/24"), except: [] },
+      { prefixes: prefixes("10.1.2.0/23"), except: [] },
+    ]);
+  });
+
+  it("is, of a full tunnel, the pods' own addresses of that family: every packet has an address in the rest", () => {
+    expect(scopesOf([strongswan(["0.0.0.0/0", "fd00:173::/64"])], [])).toEqual([
+      { prefixes: prefixes("fd00:173::/64", "10.173.0.5/32"), except: prefixes("10.9.0.0/24") },
+    ]);
+    expect(scopesOf([wireguard(["0.0.0.0/1", "128.0.0.0/1"])], [node(["0.0.0.0/0"])])).toEqual([
+      { prefixes: prefixes("10.1.1.5/32"), except: [] },
+      { prefixes: prefixes("10.1.1.5/32"), except: [] },
+    ]);
+  });
+
+  it("is nothing, where nothing is attached, or only something without an address yet", () => {
+    expect(scopesOf([], [])).toEqual([]);
+    expect(scopesOf([strongswan(["0.0.0.0/0"], { virtualIPs: [] })], [])).toEqual([]);
+  });
+});
