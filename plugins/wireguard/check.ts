@@ -14,8 +14,10 @@ import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { ensureNodeDevice } from "../../src/node/ensure.ts";
 import { missingOnNode } from "../../src/node/missing.ts";
+import { deviceDirectory } from "../../src/node/record.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, openNetns } from "../../src/os/namespace.ts";
+import { trimDeviceLog } from "../../src/wireguard/wireguard-go.ts";
 import { privateKeyOf } from "./key.ts";
 import { missingPodRoutes } from "./pod-routes.ts";
 
@@ -58,6 +60,7 @@ export async function check(call: CheckCall, config: WireguardConfig): Promise<v
       "delete the pod, so that it is added again: the ADD of any pod of this network mends the node",
     );
   }
+  trimDeviceLog(record.own === undefined ? deviceDirectory(record.interface) : directory);
   if (record.delegate === undefined || record.linkResult === undefined) return;
   const { containerID, ifname } = call;
   const bridge = { call, containerID, ifname, config: record.delegate, netns: call.netns, args: record.args };

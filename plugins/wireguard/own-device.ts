@@ -8,7 +8,7 @@ import { removeTunnelRule, tunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { TUNNEL_TABLE } from "../../src/ipsec/strongswan-conf.ts";
 import { type Address, family } from "../../src/net/address.ts";
 import { ensureAddress, listAddresses } from "../../src/netlink/addresses.ts";
-import { getLink, moveLink } from "../../src/netlink/links.ts";
+import { getLink, moveLink, setLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route } from "../../src/netlink/routes.ts";
@@ -64,7 +64,7 @@ export function ownGuard(
  */
 export async function makeOwnDevice(work: OwnWork, privateKey: Secret): Promise<string[]> {
   const { config, directory, netns, node, pod, lockFd, own, name } = work;
-  await requireFitting(config, privateKey, { subnets: [], routes: [] });
+  await requireFitting(config, privateKey, { subnets: [], meshes: [], routes: [] });
   const { device } = await ensureDevice({
     name: own.madeAs,
     directory,
@@ -79,7 +79,11 @@ export async function makeOwnDevice(work: OwnWork, privateKey: Secret): Promise<
   const wanted = deviceSettings(config, privateKey, resolved);
   await device.apply(diff(wanted, state, { now: Date.now(), dummy: randomPublicKey }));
   const made = await getLink(node, own.madeAs);
-  if (made !== undefined) await moveLink(node, made.index, { netns, name });
+  if (made !== undefined) {
+    // Here: a wireguard-go never hears of what is changed in another namespace.
+    await setLink(node, made.index, { mtu: own.mtu });
+    await moveLink(node, made.index, { netns, name });
+  }
   const link = await getLink(pod, name);
   if (link === undefined) throw new Fault(Code.kernel, `the interface ${name} is not in the pod`, "try again");
   await setUpLink(pod, link.index, own.mtu, config.listenPort);

@@ -8,7 +8,7 @@ import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { listRoutes, lookupRoute, Table } from "../netlink/routes.ts";
 import { addressesOf } from "../status/attachments.ts";
-import { type DeviceView, guardedPrefixes, listDevices, readDevice } from "../status/devices.ts";
+import { type DeviceView, listDevices, readDevice } from "../status/devices.ts";
 import { hubAddresses } from "../status/hubs.ts";
 import type { CaptureLink, Target } from "./capture.ts";
 import type { Scope } from "./scope.ts";
@@ -62,9 +62,11 @@ export function scopesOf(attachments: readonly Attachment[], devices: readonly P
     if (isStrongswan(record)) return scope(record.virtualSubnets, record.excluded, record.virtualIPs);
     return scope(record.meshPrefixes, record.own?.excluded ?? [], addressesOf(record));
   });
-  const nodes = devices.map(({ ref }): Scope => {
-    const users = attachments.filter(isWireguard).filter((record) => record.interface === ref.record.interface);
-    return scope(guardedPrefixes(ref), [], users.flatMap(addressesOf));
+  const nodes = devices.flatMap(({ ref }): Scope[] => {
+    if (ref.of === "pod") return []; // told by its attachment
+    const users = attachments.filter(isWireguard).filter(({ own }) => own === undefined);
+    const own = users.filter((record) => record.interface === ref.record.interface).flatMap(addressesOf);
+    return [scope(ref.record.guarded, [], own)];
   });
   return [...pods, ...nodes].filter(({ prefixes }) => prefixes.length > 0);
 }

@@ -8,6 +8,8 @@ export interface NodeFacts {
   readonly ownPublicKey: PublicKey;
   /** The subnets on the node's links, without those of `lo` and of the device itself. */
   readonly subnets: readonly { readonly dev: string; readonly prefix: Prefix }[];
+  /** What other WireGuard devices of podvpn on the node keep for themselves. */
+  readonly meshes: readonly { readonly dev: string; readonly network: string; readonly prefix: Prefix }[];
   /** Routes that somebody else made in the table in which the mesh's are; `text`: as messages show them. */
   readonly routes: readonly { readonly dst: Prefix; readonly text: string }[];
 }
@@ -25,6 +27,7 @@ export function nodeConflicts(
     ...ownKey(config.peers, facts.ownPublicKey),
     ...onLinks(config.peers, facts.subnets),
     ...addressesOnLinks(config.addresses, facts.subnets),
+    ...inOtherMeshes(config.peers, facts.meshes),
     ...routedElsewhere(config.peers, facts.routes),
   ];
 }
@@ -54,6 +57,14 @@ function addressesOnLinks(addresses: readonly InterfaceAddress[], subnets: NodeF
   return overlapping(own, subnets).map(([{ path }, subnet]) => ({
     what: `${path} overlaps "${subnet.prefix}" on the node's ${subnet.dev}`,
     remedy: "give an address, with a prefix length, of a network that the node is not in otherwise",
+  }));
+}
+
+/** Each of two devices would refuse what goes by the other: of what both have, nothing would pass. */
+function inOtherMeshes(peers: readonly WantedPeer[], meshes: NodeFacts["meshes"]): Issue[] {
+  return overlapping(allowedIPsOf(peers), meshes).map(([{ prefix, path }, { dev, network, prefix: other }]) => ({
+    what: `${path} is "${prefix}", which overlaps "${other}" of the node's WireGuard device ${dev} (network ${network})`,
+    remedy: `give each prefix to one device; with removeWithLastPod, ${dev} goes with the last pod of its network`,
   }));
 }
 

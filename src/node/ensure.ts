@@ -20,8 +20,15 @@ import { ensureDevice, openDevice } from "../wireguard/open.ts";
 import { applyRouteDifference, routeDifference } from "./differences.ts";
 import { requireFitting } from "./fitting.ts";
 import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameAddress, sameRule } from "./observe.ts";
-import { meshRefusals, meshRoutes, meshRules, meshTable } from "./plan.ts";
-import { DEVICE_LOCK_WAIT, type DeviceRecord, deviceDirectory, readDeviceRecord, writeDeviceRecord } from "./record.ts";
+import { meshRefusals, meshRoutes, meshRules, recordedTable } from "./plan.ts";
+import {
+  DEVICE_LOCK_WAIT,
+  type DeviceRecord,
+  deviceDirectory,
+  listDeviceRecords,
+  readDeviceRecord,
+  writeDeviceRecord,
+} from "./record.ts";
 import { usersOf } from "./remove.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "./settings.ts";
 import { meshMtu } from "./underlay.ts";
@@ -91,7 +98,7 @@ async function ensureLocked(
   const existing = ownRoutes(observed, name);
   const through = existing.filter(({ type }) => type === "unicast");
   if (!guarded) {
-    await ensureTableAs(meshTable(deviceOf(record)));
+    await ensureTableAs(recordedTable(record));
     await applyRouteDifference(nl, routeDifference([...meshRefusals(record), ...through], existing));
     request.onGuarded?.();
     trace("guard of the node set");
@@ -128,7 +135,7 @@ async function ensureLocked(
 /** Whether the guard is there already, whole, as an earlier call has made it for the very same prefixes. */
 async function isGuarded(nl: Netlink, record: DeviceRecord, previous: DeviceRecord | undefined): Promise<boolean> {
   if (previous === undefined || !sameGuard(record, previous)) return false;
-  const [broken, routes] = await together(missingOfTable(meshTable(deviceOf(record))), listRoutes(nl, {}));
+  const [broken, routes] = await together(missingOfTable(recordedTable(record)), listRoutes(nl, {}));
   return broken.length === 0 && routeDifference(meshRefusals(record), routes).add.length === 0;
 }
 
@@ -139,10 +146,6 @@ function sameGuard(one: DeviceRecord, other: DeviceRecord): boolean {
 function sameLink(one: DeviceRecord, other: DeviceRecord): boolean {
   const addresses = ({ addresses: all }: DeviceRecord) => JSON.stringify(all);
   return one.fwmark === other.fwmark && one.mtu === other.mtu && addresses(one) === addresses(other);
-}
-
-function deviceOf(record: DeviceRecord) {
-  return { device: record.interface, guarded: record.guarded };
 }
 
 /**
@@ -170,15 +173,26 @@ async function requireSame(
 function requireFittingNode({ config, privateKey }: EnsureRequest, observed: Observed): Promise<void> {
   return requireFitting(config, privateKey, {
     subnets: observed.subnets.filter(({ dev }) => dev !== config.interface),
+    meshes: meshesOfOthers(config.interface),
     // A table of the mesh's own is asked before the main one.
     routes: config.table === undefined ? foreignRoutes(observed, config.interface) : [],
   });
 }
 
-/** Whether pods of another network use the device: then it has their configuration, and no other. */
+/** What the other devices of the node refuse to everybody else. */
+function meshesOfOthers(device: string) {
+  return listDeviceRecords()
+    .filter((record) => record.interface !== device)
+    .flatMap(({ interface: dev, network, guarded }) => guarded.map((prefix) => ({ dev, network, prefix })));
+}
+
+/**
+ * Whether pods of other networks use the device: then it has their configuration, and no other. Also when the network
+ * that came first has no pods any more: those that share the device are still there.
+ */
 function isOfOthers({ network, config, attachment }: EnsureRequest, previous: DeviceRecord): boolean {
   if (previous.network === network) return false;
-  return usersOf(config.interface, attachment).some((record) => record.network === previous.network);
+  return usersOf(config.interface, attachment).some((record) => record.network !== network);
 }
 
 /** Guarded is what was, too, as long as there are pods that may still send there: a peer that goes opens nothing. */
@@ -194,6 +208,7 @@ function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined):
     network,
     complete: previous?.complete ?? false,
     dataPlane: previous?.dataPlane ?? "userspace",
+    podSubnets: previous?.podSubnets ?? [],
     guarded: inUse ? aggregate([...meshPrefixes, ...before]) : meshPrefixes,
     ...(table === undefined ? {} : { table }),
     fwmark,

@@ -2,11 +2,14 @@ import { obstacleText } from "../forwarding/obstacles.ts";
 import { openForwarding } from "../forwarding/open.ts";
 import { applySysctls, mergedSysctls, meshSysctls } from "../forwarding/sysctl.ts";
 import { type Family, family } from "../net/address.ts";
+import { aggregate } from "../net/aggregate.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { listLinks } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
+import { ensureTableAs } from "../nftables/apply.ts";
 import { lockDirectory } from "../os/lock.ts";
 import { readSysctl } from "../os/sysctl.ts";
+import { recordedTable } from "./plan.ts";
 import { DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord, writeDeviceRecord } from "./record.ts";
 
 /** Between whom the node shall forward. */
@@ -20,7 +23,8 @@ export interface OpenRequest {
 
 /**
  * Lets the node forward between a pod's link and the device: the kernel's settings, and rules of other people's
- * firewall where it drops by default. What they were before is on disk before they are changed.
+ * firewall where it drops by default; and lets packets from the mesh keep their source on their way to the pods. What
+ * is changed is on disk before it is.
  * @returns What is still in the way, in words with the command that mends it. @throws Fault 102, NetlinkError.
  */
 export async function openNode(nl: Netlink, request: OpenRequest): Promise<string[]> {
@@ -37,9 +41,11 @@ export async function openNode(nl: Netlink, request: OpenRequest): Promise<strin
     read: readSysctl,
     ...(podInterface === undefined ? {} : { podInterface }),
   });
-  if (changes.length > 0) {
-    writeDeviceRecord({ ...record, sysctls: mergedSysctls(record.sysctls, changes) });
-    applySysctls(changes);
-  }
+  const podSubnets = aggregate([...record.podSubnets, ...subnets]);
+  const isNew = podSubnets.join() !== record.podSubnets.join();
+  const next = { ...record, podSubnets, sysctls: mergedSysctls(record.sysctls, changes) };
+  if (isNew || changes.length > 0) writeDeviceRecord(next);
+  applySysctls(changes);
+  if (isNew) await ensureTableAs(recordedTable(next));
   return (await openForwarding({ device, subnets })).map(obstacleText);
 }

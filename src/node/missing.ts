@@ -9,7 +9,7 @@ import { randomPublicKey } from "../wireguard/keys.ts";
 import { openDevice } from "../wireguard/open.ts";
 import { routeDifference } from "./differences.ts";
 import { linkOf, type Observed, observeNode, ownRoutes, ownRules, sameRule } from "./observe.ts";
-import { meshRefusals, meshRoutes, meshRules, meshTable } from "./plan.ts";
+import { meshRefusals, meshRoutes, meshRules, recordedTable } from "./plan.ts";
 import { deviceDirectory, readDeviceRecord } from "./record.ts";
 import { deviceSettings, namesToResolve } from "./settings.ts";
 import { meshMtu } from "./underlay.ts";
@@ -41,7 +41,7 @@ export async function missingOnNode(nl: Netlink, config: WireguardConfig, privat
   const addresses = await listAddresses(nl, link.index);
   const allowedIPs = config.peers.flatMap((peer) => peer.allowedIPs);
   const routes = [...meshRefusals(record), ...meshRoutes(allowedIPs, link.index, config.table)];
-  const table = meshTable({ device: name, guarded: record.guarded });
+  const table = recordedTable(record);
   return {
     running: true,
     names: namesToResolve(config.peers, state, Date.now()),

@@ -4,7 +4,14 @@ import { contains, type Prefix, prefixLength } from "../net/prefix.ts";
 import type { Route } from "../netlink/routes.ts";
 import { Table as RoutingTable } from "../netlink/routes.ts";
 import type { Rule } from "../netlink/rules.ts";
-import { type Rule as FilterRule, type Match, type Table, type TableKey, tableName } from "../nftables/table.ts";
+import {
+  type Rule as FilterRule,
+  type Match,
+  type PrefixSet,
+  type Table,
+  type TableKey,
+  tableName,
+} from "../nftables/table.ts";
 
 /** rtm_protocol of all routes and rules for WireGuard devices: how they are found again, apart from those for pods. */
 export const PROTOCOL_MESH = 174;
@@ -30,6 +37,8 @@ export interface MeshRequest {
   readonly device: string;
   /** What is refused wherever it does not go through the device; no two overlap. */
   readonly guarded: readonly Prefix[];
+  /** Of the node's own pods; no two overlap. */
+  readonly podSubnets: readonly Prefix[];
   /** Routing table; absent: main. */
   readonly table?: number;
   /** Mark of the encrypted packets, which a table of the mesh's own must not catch; 0 is none. */
@@ -39,10 +48,11 @@ export interface MeshRequest {
 /**
  * The nft table that keeps the mesh's packets in the device. Pure. Filter: nothing to a guarded prefix leaves by
  * another device, nothing from one is taken in by another, whatever the routes are and also for a socket that is bound
- * to the uplink. Source: packets into the device keep theirs, whatever masquerades: a translation to the very same
- * address, as an `accept` ends nothing but its own chain (docs/facts/wireguard.md).
+ * to the uplink. Source: packets into the device, and out of it to the node's pods, keep theirs, whatever masquerades: a
+ * translation to the very same address, as an `accept` ends nothing but its own chain (docs/facts/netfilter.md).
  */
-export function meshTable({ device, guarded }: Pick<MeshRequest, "device" | "guarded">): Table {
+export function meshTable(request: Pick<MeshRequest, "device" | "guarded" | "podSubnets">): Table {
+  const { device, guarded, podSubnets } = request;
   const families = ([4, 6] as const).filter((version) => guarded.some((prefix) => family(prefix) === version));
   const drop = (address: "saddr" | "daddr", field: "iifname" | "oifname") =>
     families.map((version): FilterRule => {
@@ -54,11 +64,7 @@ export function meshTable({ device, guarded }: Pick<MeshRequest, "device" | "gua
     });
   return {
     ...meshTableKey(device),
-    sets: families.map((version) => ({
-      name: SETS[version],
-      family: version,
-      prefixes: guarded.filter((prefix) => family(prefix) === version),
-    })),
+    sets: [...prefixSets(SETS, guarded), ...prefixSets(POD_SETS, podSubnets)],
     chains: [
       { name: "in", type: "filter", hook: "prerouting", priority: RAW, rules: drop("saddr", "iifname") },
       { name: "out", type: "filter", hook: "postrouting", priority: RAW, rules: drop("daddr", "oifname") },
@@ -67,16 +73,27 @@ export function meshTable({ device, guarded }: Pick<MeshRequest, "device" | "gua
         type: "nat",
         hook: "postrouting",
         priority: BEFORE_SRCNAT,
-        rules: families.map((version) => ({
-          matches: [
-            { device: "oifname", is: device },
-            { address: "daddr", inSet: SETS[version] },
-          ],
-          action: "keepSource",
-        })),
+        rules: [
+          ...families.map((version): FilterRule => {
+            const into: Match = { device: "oifname", is: device };
+            return { matches: [into, { address: "daddr", inSet: SETS[version] }], action: "keepSource" };
+          }),
+          // By address: a postrouting chain knows the device that a packet came by only from Linux 5.7 on.
+          ...families
+            .filter((version) => podSubnets.some((prefix) => family(prefix) === version))
+            .map((version): FilterRule => {
+              const from: Match = { address: "saddr", inSet: SETS[version] };
+              return { matches: [from, { address: "daddr", inSet: POD_SETS[version] }], action: "keepSource" };
+            }),
+        ],
       },
     ],
   };
+}
+
+/** {@link meshTable} as the device's record has it. Pure. */
+export function recordedTable(record: Omit<MeshRequest, "device"> & { readonly interface: string }): Table {
+  return meshTable({ ...record, device: record.interface });
 }
 
 /** What {@link meshTable} is known by. Pure. */
@@ -113,7 +130,7 @@ export function meshRoutes(allowedIPs: readonly Prefix[], oif: number, table: nu
 }
 
 /** The rules that lead to a routing table of the mesh's own; none for the main table. Pure. */
-export function meshRules({ guarded, table, fwmark }: Omit<MeshRequest, "device">): Rule[] {
+export function meshRules({ guarded, table, fwmark }: Omit<MeshRequest, "device" | "podSubnets">): Rule[] {
   if (table === undefined) return [];
   const families = [...new Set(guarded.map((prefix): Family => family(prefix)))];
   return families.map((version) => ({
@@ -140,3 +157,15 @@ export function longestMatch<T extends { readonly dst: Prefix }>(
 }
 
 const SETS = { 4: "mesh4", 6: "mesh6" } as const;
+const POD_SETS = { 4: "pods4", 6: "pods6" } as const;
+
+/** A set for each family that has prefixes. */
+function prefixSets(names: Readonly<Record<Family, string>>, prefixes: readonly Prefix[]): PrefixSet[] {
+  return ([4, 6] as const)
+    .map((version) => ({
+      name: names[version],
+      family: version,
+      prefixes: prefixes.filter((prefix) => family(prefix) === version),
+    }))
+    .filter((set) => set.prefixes.length > 0);
+}

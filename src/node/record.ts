@@ -29,6 +29,8 @@ export interface DeviceRecord {
   readonly dataPlane: DataPlane;
   /** What never leaves the node in plain, and is accepted from the device alone: grows while pods use the device. */
   readonly guarded: readonly Prefix[];
+  /** Of the pods that were routed through the device. */
+  readonly podSubnets: readonly Prefix[];
   /** Routing table of the mesh's routes; absent: main. */
   readonly table?: number;
   /** Mark of the encrypted packets; 0 is none. */

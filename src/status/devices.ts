@@ -6,7 +6,6 @@ import {
   type WireguardAttachment,
 } from "../attachment/record.ts";
 import { Fault } from "../fault.ts";
-import type { Prefix } from "../net/prefix.ts";
 import { getLink } from "../netlink/links.ts";
 import { openRoute } from "../netlink/open.ts";
 import { type DeviceRecord, deviceDirectory, listDeviceRecords } from "../node/record.ts";
@@ -60,11 +59,6 @@ export function listDevices(): DeviceRef[] {
     .filter(isWireguard)
     .flatMap((record): DeviceRef[] => (record.own === undefined ? [] : [{ of: "pod", record, own: record.own }]));
   return [...nodes, ...pods];
-}
-
-/** What nothing but the device itself may carry. Pure. */
-export function guardedPrefixes(ref: DeviceRef): readonly Prefix[] {
-  return ref.of === "node" ? ref.record.guarded : ref.record.meshPrefixes;
 }
 
 /** Reads a device. What is wrong with it is told in `problems`: this throws for nothing that a device may be like. */

@@ -2,7 +2,7 @@ import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { isRoute, listRoutes } from "../netlink/routes.ts";
 import { missingOfTable } from "../nftables/missing.ts";
-import { meshRefusals, meshTable } from "../node/plan.ts";
+import { meshRefusals, recordedTable } from "../node/plan.ts";
 import { isAlive } from "../wireguard/diff.ts";
 import { type DeviceView, problemOf } from "./devices.ts";
 
@@ -28,7 +28,7 @@ export async function missingOfDeviceGuard({ ref }: Pick<DeviceView, "ref">): Pr
   const { record } = ref;
   try {
     using nl = openRoute();
-    const table = meshTable({ device: record.interface, guarded: record.guarded });
+    const table = recordedTable(record);
     const missing = [...(await missingOfTable(table)), ...(await missingRefusals(nl, record))];
     return missing.map((what) => `missing: ${what}`);
   } catch (error) {

@@ -18,7 +18,7 @@ mount -n -t tmpfs -o mode=755 tmpfs /run # -n: mount(8) would else make /run/mou
 mkdir -p /run/netns /run/lock
 mount -t tmpfs -o mode=755 tmpfs /run/netns
 mount -t tmpfs -o mode=700 tmpfs /mnt
-for directory in /etc /opt /var/lib; do
+for directory in /etc /opt /var/lib /var/log; do
   layer=/mnt/$directory
   mkdir -p $layer/upper $layer/work
   mount -t overlay -o lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work overlay $directory

@@ -10,6 +10,8 @@ export interface Counts {
   readonly sent: number;
   /** Those that came back, each counted once. */
   readonly answered: number;
+  /** Those of more than a second ago that have not come back. */
+  readonly lost: number;
   /** Those that it refused, by errno. */
   readonly refused: Readonly<Record<string, number>>;
   /** Milliseconds since the last answer, or since the start. */

@@ -22,6 +22,7 @@ function echo(port: number): void {
 function send(address: string, port: number, rate: number): void {
   const socket = createSocket({ type: address.includes(":") ? "udp6" : "udp4" });
   const answered = new Set<number>();
+  const times: number[] = [];
   const refused: Record<string, number> = {};
   const questions = new Set<() => void>();
   let [tried, sent, lastAnswer, longestGap] = [0, 0, performance.now(), 0];
@@ -42,6 +43,7 @@ function send(address: string, port: number, rate: number): void {
         const message = Buffer.alloc(64, PAYLOAD);
         message.writeUInt32BE(tried, 0);
         tried += 1;
+        times.push(performance.now());
         socket.send(message, port, address, (error) => {
           if (error === null) sent += 1;
           else refused[errnoOf(error)] = (refused[errnoOf(error)] ?? 0) + 1;
@@ -56,10 +58,12 @@ function send(address: string, port: number, rate: number): void {
       if (answered.size < wanted) return;
       questions.delete(question);
       const silence = performance.now() - lastAnswer;
+      const due = performance.now() - 1000;
       const counts = {
         tried,
         sent,
         answered: answered.size,
+        lost: times.filter((time, index) => time < due && !answered.has(index)).length,
         refused,
         silence,
         longestGap: Math.max(longestGap, silence),

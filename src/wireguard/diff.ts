@@ -46,9 +46,12 @@ export function isEmpty(change: DeviceChange): boolean {
   return privateKey === undefined && listenPort === undefined && fwmark === undefined && peers.length === 0;
 }
 
-/** Whether a session with the peer can still be there. */
+/**
+ * Whether a session with the peer can still be there. A handshake far in the future is one from before the clock was
+ * set back: nothing is known of its age, and it must not count as alive until that time comes.
+ */
 export function isAlive({ latestHandshake }: PeerState, now: number): boolean {
-  return latestHandshake !== undefined && now - latestHandshake <= REJECT_AFTER_TIME;
+  return latestHandshake !== undefined && Math.abs(now - latestHandshake) <= REJECT_AFTER_TIME;
 }
 
 function creation({ allowedIPs, ...peer }: Peer): PeerChange {

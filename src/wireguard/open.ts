@@ -5,7 +5,7 @@ import { inNetns, type Netns } from "../os/namespace.ts";
 import type { DataPlane, Device } from "./device.ts";
 import { createKernel, kernelRefusal, openKernel, removeKernel } from "./kernel.ts";
 import { createUserspace, openUserspace } from "./userspace.ts";
-import { hasPidFile, requireWireguardGo, stopWireguardGo } from "./wireguard-go.ts";
+import { hasPidFile, requireWireguardGo, stopWireguardGo, trimDeviceLog } from "./wireguard-go.ts";
 
 /** Which device. */
 export interface DeviceOptions {
@@ -49,6 +49,7 @@ export async function ensureDevice(
   const { name, directory, dataplane, lockFd } = options;
   const there = await openDevice(options);
   if (there !== undefined && (dataplane === "auto" || there.dataPlane === dataplane)) {
+    if (there.dataPlane === "userspace") trimDeviceLog(directory);
     return { device: there, made: false };
   }
   there?.[Symbol.dispose]();

@@ -8,11 +8,11 @@ const BIN = "/run/cni/bin";
 const INSTALL = `podvpn install --bin-dir ${BIN}`;
 const UNINSTALL = `podvpn uninstall --bin-dir ${BIN}`;
 /** Of another version: other bytes, still podvpn's. */
-const OLDER = `mkdir -p ${BIN}; cp ${installation.podvpn} ${BIN}/podvpn; echo older >>${BIN}/podvpn; ln ${BIN}/podvpn ${BIN}/strongswan`;
+const OLDER = `mkdir -p ${BIN}; cp ${installation.podvpn} ${BIN}/podvpn; echo older >>${BIN}/podvpn; ln ${BIN}/podvpn ${BIN}/strongswan; ln ${BIN}/podvpn ${BIN}/wireguard`;
 
 /** What is in the directory: names, inodes' link counts and modes. */
 const LIST = `ls -A ${BIN} | while read n; do stat -c "$n %h %a %U" ${BIN}/$n; done`;
-const INSTALLED = "podvpn 2 755 root\nstrongswan 2 755 root\n";
+const INSTALLED = "podvpn 3 755 root\nstrongswan 3 755 root\nwireguard 3 755 root\n";
 
 describe("podvpn install", () => {
   test("puts one file under all names in place, and leaves no other file", () => {
@@ -20,7 +20,9 @@ describe("podvpn install", () => {
       `${INSTALL}; ${LIST}; cmp ${installation.podvpn} ${BIN}/strongswan; echo "{}" | CNI_COMMAND=VERSION ${BIN}/strongswan`,
     );
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(stdout).toMatch(`copy ${BIN}/podvpn\nlink ${BIN}/strongswan\n${INSTALLED}{"cniVersion":"1.1.0"`);
+    expect(stdout).toMatch(
+      `copy ${BIN}/podvpn\nlink ${BIN}/strongswan\nlink ${BIN}/wireguard\n${INSTALLED}{"cniVersion":"1.1.0"`,
+    );
   });
 
   test("leaves alone what is in place", () => {
@@ -51,7 +53,7 @@ describe("podvpn install", () => {
 
   test("only tells with --dry-run", () => {
     const { stdout } = installation.sandboxed(`${INSTALL} --dry-run; ls /run`);
-    expect(stdout).toBe(`would copy ${BIN}/podvpn\nwould link ${BIN}/strongswan\n`);
+    expect(stdout).toBe(`would copy ${BIN}/podvpn\nwould link ${BIN}/strongswan\nwould link ${BIN}/wireguard\n`);
   });
 
   test("refuses a directory in which others could exchange the plugins", () => {
@@ -90,6 +92,7 @@ describe("podvpn uninstall", () => {
       "remove /run/cni/bin/.podvpn-addons",
       "remove /run/cni/bin/podvpn",
       "remove /run/cni/bin/strongswan",
+      "remove /run/cni/bin/wireguard",
       "remove /run/podvpn",
       "remove /var/lib/podvpn",
     ]);
@@ -102,12 +105,16 @@ describe("podvpn uninstall", () => {
     const { stdout } = installation.sandboxed(
       `${OLDER}; echo foreign >/run/x; mv /run/x ${BIN}/strongswan; ${UNINSTALL}; cat ${BIN}/*`,
     );
-    expect(stdout).toBe(`remove ${BIN}/podvpn\nkeep ${BIN}/strongswan: it is not podvpn's\nforeign\n`);
+    expect(stdout).toBe(
+      `remove ${BIN}/podvpn\nremove ${BIN}/wireguard\nkeep ${BIN}/strongswan: it is not podvpn's\nforeign\n`,
+    );
   });
 
   test("only tells with --dry-run", () => {
     const { stdout } = installation.sandboxed(`${INSTALL} >/dev/null; ${UNINSTALL} --dry-run; ${LIST}`);
-    expect(stdout).toBe(`would remove ${BIN}/podvpn\nwould remove ${BIN}/strongswan\n${INSTALLED}`);
+    expect(stdout).toBe(
+      `would remove ${BIN}/podvpn\nwould remove ${BIN}/strongswan\nwould remove ${BIN}/wireguard\n${INSTALLED}`,
+    );
   });
 
   test("refuses while a pod is attached or a hub runs, and names them; --force does not", () => {

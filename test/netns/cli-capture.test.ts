@@ -39,6 +39,11 @@ async function sendFrames(node: Node, frames: readonly Buffer[]): Promise<void> 
   for (const input of frames) await node.exec(["socat", "-u", "STDIN", "INTERFACE:eth0"], { input });
 }
 
+/** Leaves the way to hubs and peers alone, which are on the link. */
+async function withoutDefaultRoutes(node: Node): Promise<void> {
+  for (const family of ["-4", "-6"]) await node.exec(["ip", family, "route", "del", "default"]);
+}
+
 async function hasTcpdump(node: Node): Promise<boolean> {
   return (await node.exec(["pgrep", "-x", "tcpdump"], { check: false })).code === 0;
 }
@@ -229,6 +234,7 @@ describe("podvpn capture, on nodes with pods", () => {
     const { node } = mesh.at(1);
     await using one = await mesh.addedPod(1, "one");
     await using two = await mesh.addedPod(2, "two");
+    await withoutDefaultRoutes(node);
     {
       await using run = await Eavesdropper.start(node, "--json");
       expect(await one.pod.ping(two.ip, 3)).toBe(true);
@@ -252,6 +258,7 @@ describe("podvpn capture, on nodes with pods", () => {
     await using cluster = await Cluster.create(2);
     await using one = await addedPod(cluster.node(1), "one");
     await using two = await addedPod(cluster.node(2), "two");
+    await withoutDefaultRoutes(cluster.node(1));
     await using run = await Eavesdropper.start(cluster.node(1), "--json");
     expect(await one.pod.ping(two.ip, 3)).toBe(true);
     const { how, result } = await run.result<Result>();

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Pod } from "../../src/testbed/pod.ts";
 import {
   addedPod,
   BUILT,
@@ -13,6 +12,7 @@ import {
   VIRTUAL_SUBNET_6,
   virtualIP,
 } from "./support/cluster.ts";
+import { printed } from "./support/printed.ts";
 
 let cluster: Cluster;
 
@@ -27,23 +27,6 @@ const DUAL = {
   vpn: { virtualSubnet: [VIRTUAL_SUBNET, VIRTUAL_SUBNET_6] },
   ipam: { type: "host-local", ranges: [[{ subnet: "172.17.1.0/24" }], [{ subnet: "fd00:172:17:1::/64" }]] },
 };
-
-/** What the plugin itself prints, before any runtime has read it: called by hand in the node. */
-async function printed(pod: Pod, verb: string, configuration: object, env: Record<string, string> = {}) {
-  const { code, stdout, stderr } = await pod.node.exec([`${DIST}/strongswan`], {
-    input: JSON.stringify(configuration),
-    check: false,
-    env: {
-      CNI_COMMAND: verb,
-      CNI_CONTAINERID: pod.containerID,
-      CNI_NETNS: pod.netnsPath,
-      CNI_IFNAME: "eth0",
-      CNI_PATH: `${DIST}:/usr/lib/cni`,
-      ...env,
-    },
-  });
-  return { code, stderr, json: stdout === "" ? undefined : JSON.parse(stdout) };
-}
 
 describe("a pod of the seed's configuration", () => {
   test("speaks to a pod on another node by virtual IP, and the wire carries no plain packet", async () => {
@@ -125,7 +108,7 @@ describe("the result", () => {
   test.each(shapes)("has the shape of version %s", async (cniVersion, check) => {
     const configuration = { ...conf(), ...(cniVersion === undefined ? {} : { cniVersion }) };
     const pod = await cluster.node(1).addPod("a");
-    const { code, json, stderr } = await printed(pod, "ADD", configuration);
+    const { code, json, stderr } = await printed("strongswan", pod, "ADD", configuration);
     expect([code, stderr]).toEqual([0, ""]);
     const { stdout } = await pod.exec(["ip", "-4", "-o", "address", "show", "dev", "ipsec0"]);
     check(json, /inet ([\d.]+)/.exec(stdout)?.[1] ?? "no address on ipsec0");
@@ -135,7 +118,7 @@ describe("the result", () => {
       expect(json.interfaces[eth0].sandbox).toBe(pod.netnsPath);
       expect(json.interfaces[eth0].mac).toMatch(/^[0-9a-f:]{17}$/);
     }
-    expect(await printed(pod, "DEL", configuration)).toEqual({ code: 0, stderr: "", json: undefined });
+    expect(await printed("strongswan", pod, "DEL", configuration)).toEqual({ code: 0, stderr: "", json: undefined });
     await pod.remove();
   });
 });

@@ -123,18 +123,23 @@ describe("pods behind the devices of their nodes", () => {
     },
   ];
 
-  test.each(MASQUERADES)("keep their addresses when another component masquerades all: $name", async (one) => {
-    const { node } = mesh.at(1);
-    await node.exec(["sh", "-ec", one.add]);
-    await using _undo = {
-      [Symbol.asyncDispose]: async () => void (await node.exec(["sh", "-ec", one.remove])),
-    };
-    await using a = await podOf(1, { ipMasq: false });
-    await using b = await podOf(2);
-    expect(await a.pod.ping(nodeAddress(3))).toBe(true); // it does: the answer finds its way back
-    await expectSource(a.pod, b.pod, b.ip, a.ip);
-    await expectSource(a.pod, b.pod, b.ip6, a.ip6);
-  });
+  test.each(MASQUERADES)(
+    "keep their addresses when another component masquerades all, on both nodes: $name",
+    async (one) => {
+      const both = [mesh.at(1).node, mesh.at(2).node];
+      for (const node of both) await node.exec(["sh", "-ec", one.add]);
+      await using _undo = {
+        [Symbol.asyncDispose]: async () => {
+          for (const node of both) await node.exec(["sh", "-ec", one.remove]);
+        },
+      };
+      await using a = await podOf(1, { ipMasq: false });
+      await using b = await podOf(2);
+      expect(await a.pod.ping(nodeAddress(3))).toBe(true); // it does: the answer finds its way back
+      await expectSource(a.pod, b.pod, b.ip, a.ip);
+      await expectSource(a.pod, b.pod, b.ip6, a.ip6);
+    },
+  );
 
   test("reach each other by IPv6 outside", async () => {
     const outside = (of: number) => ({

@@ -9,7 +9,7 @@ import { expectUnchanged } from "./support/unchanged.ts";
 let mesh: Mesh;
 
 beforeAll(async () => {
-  mesh = await Mesh.create(2);
+  mesh = await Mesh.create(3);
 });
 afterAll(async () => {
   await mesh?.[Symbol.asyncDispose]();
@@ -72,10 +72,10 @@ describe("attach: node behind another plugin", () => {
     await using a = await mesh.addedPod(1, "a", configuration);
     const routes = async () =>
       (await a.pod.exec(["ip", "route"])).stdout + (await a.pod.exec(["ip", "-6", "route"])).stdout;
-    expect(await routes()).toContain(`${podSubnet(2)} via 10.1.1.1 dev eth0`);
+    expect(await routes()).toContain("10.1.2.0/23 via 10.1.1.1 dev eth0");
     expect(await routes()).toContain(`${podSubnet6(2)} via fd00:1:1::1 dev eth0`);
     await delOfOurs(a.pod, configuration);
-    expect(await routes()).not.toContain(podSubnet(2));
+    expect(await routes()).not.toContain("10.1.2.0/23");
     expect(await routes()).not.toContain(podSubnet6(2));
     expect(await routes()).toContain("default via 10.1.1.1 dev eth0");
     expect(await a.pod.ping("10.1.1.1")).toBe(true);
@@ -85,16 +85,22 @@ describe("attach: node behind another plugin", () => {
   test("the result is the link's with the routes behind it, for the plugins that follow", async () => {
     const configuration = { ...chain(1, { ...MAINS[1]?.main(1) }), cniVersion: "1.0.0" };
     await using a = await mesh.addedPod(1, "a", configuration);
-    expect(a.result.routes.map(({ dst }) => dst)).toEqual(["0.0.0.0/0", "::/0", podSubnet(2), podSubnet6(2)]);
+    expect(a.result.routes.map(({ dst }) => dst)).toEqual([
+      "0.0.0.0/0",
+      "::/0",
+      "10.1.2.0/23",
+      podSubnet6(2),
+      podSubnet6(3),
+    ]);
     expect(a.result.interfaces.map(({ name }) => name)).toContain("eth0");
     expect(a.result.interfaces.map(({ name }) => name)).not.toContain("podvpn0");
   });
 
   test("a host-device, with addresses of the chain's own, is a link like any other", async () => {
-    const { node } = mesh.at(1);
-    await using device = await hostDevice(node, 1);
+    const { node } = mesh.at(3); // which has no bridge in the same subnet
+    await using device = await hostDevice(node, 3);
     await using b = await mesh.addedPod(2, "b", chain(2, MAINS[0]?.main(2) ?? {}));
-    await using a = await mesh.addedPod(1, "a", chain(1, device.main));
+    await using a = await mesh.addedPod(3, "a", chain(3, device.main));
     expect(await a.pod.ping(b.ip, 2)).toBe(true);
     await settled(device, a.pod);
     expect(await b.pod.ping(device.ip6, 2)).toBe(true);
@@ -108,9 +114,7 @@ describe("attach: node behind another plugin", () => {
     const error = await failure(pod.add(configuration, BUILT));
     expect(error).toMatchObject({
       code: 7,
-      msg: expect.stringContaining(
-        `prevResult.ips has an address in ${podSubnet(2)}, which overlaps "${podSubnet(2)}"`,
-      ),
+      msg: expect.stringContaining(`prevResult.ips has an address in ${podSubnet(2)}, which overlaps "10.1.2.0/23"`),
     });
     expect((await pod.exec(["ip", "route"])).stdout).toContain("default via 10.1.2.1 dev eth0");
     await pod.del(configuration, BUILT);

@@ -16,7 +16,7 @@ let peer: Awaited<ReturnType<Mesh["addedPod"]>>;
 const LOG = "/opt/podvpn.log";
 
 beforeAll(async () => {
-  mesh = await Mesh.create(2);
+  mesh = await Mesh.create(3);
   ({ node } = mesh.at(1));
   peer = await mesh.addedPod(2, "peer", conf(2));
   await using _first = await mesh.addedPod(1, "first", conf()); // what every first pod leaves
@@ -34,12 +34,12 @@ function conf(of = 1, overrides: Parameters<Mesh["conf"]>[1] = {}) {
   });
 }
 
-const sh = async (script: string) => (await node.exec(["sh", "-ec", script])).stdout;
+const sh = async (script: string, at = node) => (await at.exec(["sh", "-ec", script])).stdout;
 
-/** Something of the node's that others have changed, until it is disposed. */
-async function changed(change: string, back: string): Promise<AsyncDisposable> {
-  await sh(change);
-  return { [Symbol.asyncDispose]: async () => void (await sh(back)) };
+/** Something of a node's that others have changed, until it is disposed. */
+async function changed(change: string, back: string, at = node): Promise<AsyncDisposable> {
+  await sh(change, at);
+  return { [Symbol.asyncDispose]: async () => void (await sh(back, at)) };
 }
 
 describe("a FORWARD chain that drops", () => {
@@ -99,33 +99,29 @@ describe("kernel settings", () => {
     ...["accept_ra", "forwarding"].map((name) => `ipv6/conf/*/${name}`),
   ];
   /** But for the pods' own links, which come and go. */
-  const settings = () => sh(`cd /proc/sys/net; grep . ${SETTINGS.join(" ")} | grep -v /hd1/`);
+  const settings = (at = node) => sh(`cd /proc/sys/net; grep . ${SETTINGS.join(" ")} | grep -v /hd1/`, at);
 
-  /** The bridge plugin turns on forwarding itself, for everything. */
+  /** On the third node, without a bridge: that plugin turns on forwarding itself, for everything. */
   function chained({ main }: HostDevice) {
-    const { cniVersion, name, type, logFile, wireguard } = conf();
+    const { cniVersion, name, type, logFile, wireguard } = conf(3);
     return { cniVersion, name, plugins: [main, { type, logFile, wireguard }] };
   }
 
   test("forwarding that is off is turned on, for what is concerned in IPv4, and off again with the device", async () => {
-    const off =
-      "cd /proc/sys/net; echo 0 >ipv4/ip_forward; echo 0 >ipv6/conf/all/forwarding; for f in ipv4/conf/*/forwarding; do echo 0 >$f; done";
-    await using _off = await changed(
-      off,
-      "cd /proc/sys/net; echo 1 >ipv4/ip_forward; echo 1 >ipv6/conf/all/forwarding",
-    );
-    await using device = await hostDevice(node, 1);
-    await sh(off); // also of the new link
-    const before = await settings();
+    const at = mesh.at(3).node;
+    const off = "cd /proc/sys/net; echo 0 >ipv4/ip_forward; echo 0 >ipv6/conf/all/forwarding";
+    await using device = await hostDevice(at, 3);
+    await using _off = await changed(off, off.replaceAll("echo 0", "echo 1"), at);
+    const before = await settings(at);
     {
-      await using a = await mesh.addedPod(1, "a", chained(device));
+      await using a = await mesh.addedPod(3, "a", chained(device));
       await settled(device, a.pod);
       expect(await a.pod.ping(peer.ip)).toBe(true);
       expect(await a.pod.ping(peer.ip6)).toBe(true);
-      const now = await sh("cd /proc/sys/net/ipv4; cat conf/podvpn0/forwarding conf/hd0/forwarding conf/lo/forwarding");
-      expect(now).toBe("1\n1\n0\n");
+      const names = ["podvpn0", "hd0", "lo"].map((name) => `conf/${name}/forwarding`);
+      expect(await sh(`cd /proc/sys/net/ipv4; cat ${names.join(" ")}`, at)).toBe("1\n1\n0\n");
     }
-    expect(await settings()).toBe(before);
+    expect(await settings(at)).toBe(before);
   });
 
   test.each([
@@ -147,20 +143,22 @@ describe("kernel settings", () => {
   });
 
   test("a node that learns its IPv6 routes from a router goes on doing so when forwarding is turned on", async () => {
+    const at = mesh.at(3).node;
+    const host = "cd /proc/sys/net/ipv6/conf; echo 0 >all/forwarding; echo 1 >eth0/accept_ra";
+    await using device = await hostDevice(at, 3);
     await using _host = await changed(
-      "cd /proc/sys/net/ipv6/conf; echo 0 >all/forwarding; echo 1 >eth0/accept_ra",
+      host,
       "cd /proc/sys/net/ipv6/conf; echo 1 >all/forwarding; echo 0 >eth0/accept_ra",
+      at,
     );
-    await using device = await hostDevice(node, 1);
+    const seen = () => sh("cd /proc/sys/net/ipv6/conf; cat eth0/accept_ra all/forwarding", at);
     {
-      await using a = await mesh.addedPod(1, "a", chained(device));
+      await using a = await mesh.addedPod(3, "a", chained(device));
       await settled(device, a.pod);
       expect(await a.pod.ping(peer.ip6)).toBe(true);
-      expect(await sh("cat /proc/sys/net/ipv6/conf/eth0/accept_ra")).toBe("2\n");
+      expect(await seen()).toBe("2\n1\n");
     }
-    expect(await sh("cat /proc/sys/net/ipv6/conf/eth0/accept_ra /proc/sys/net/ipv6/conf/all/forwarding")).toBe(
-      "1\n0\n",
-    );
+    expect(await seen()).toBe("1\n0\n");
   });
 
   test("a port that somebody else listens on is named, and nothing stays of the ADD", async () => {

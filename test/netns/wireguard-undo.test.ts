@@ -314,6 +314,30 @@ describe("an ADD killed after any of its effects", () => {
     expect(outcomes.idle).toBeGreaterThan(0);
   });
 
+  test("with a device that others use, leaves after one DEL what was there, and their tunnel works", async () => {
+    await using stack = new AsyncDisposableStack();
+    const others = new Map<Worker, { readonly pod: Pod; readonly before: Snapshot }>();
+    for (const worker of workers) {
+      const { pod } = stack.use(await mesh.addedPod(worker.index, "other", removed(worker.index), SOUND));
+      others.set(worker, { pod, before: await worker.node.snapshot() });
+    }
+    const count = await forEachEffect(async (worker, options) => {
+      const other = others.get(worker);
+      let died = false;
+      await withPod(worker.node, async (pod) => {
+        died = await killed(pod.add(removed(worker.index), options));
+        await pod.del(removed(worker.index), SOUND);
+      });
+      if (other === undefined) throw new RangeError("no other pod");
+      await expectUnchanged(worker.node, other.before);
+      expect(await other.pod.ping(peer.ip, 1)).toBe(true);
+      return died;
+    });
+    expect(count).toBeGreaterThan(10);
+    await stack.disposeAsync();
+    for (const worker of workers) await expectNothingLeft(worker);
+  });
+
   test("is undone by one DEL of its chain, which removes the link", async () => {
     const count = await forEachEffect(async (worker, options) => {
       let died = false;
@@ -339,6 +363,38 @@ describe("an ADD killed after any of its effects", () => {
       return died;
     });
     expect(count).toBeGreaterThan(30);
+  });
+});
+
+describe("an ADD killed while it makes the node's private key", () => {
+  const KEYS = "/var/lib/podvpn/wireguard";
+
+  test("leaves none or a whole one, and after the next ADD nothing else that is secret", async () => {
+    const { node, plugin, index } = first(workers);
+    const configuration = mesh.conf(index, {
+      wireguard: { removeWithLastPod: true, privateKeyFile: `${KEYS}/new.key` },
+    });
+    let effects: string[] = [];
+    await withPod(node, async (pod) => {
+      effects = await plugin.effects((options) => pod.add(configuration, options));
+      await pod.del(configuration, SOUND);
+    });
+    const making = effects.flatMap((name, at) => (/^(?:create|write) .*new\.key/.test(name) ? [at + 1] : []));
+    expect(making).toHaveLength(2);
+    for (const effect of making) {
+      await node.exec(["rm", `${KEYS}/new.key`]);
+      await withPod(node, async (pod) => {
+        expect(await killed(pod.add(configuration, plugin.dying(effect)))).toBe(true);
+        await pod.del(configuration, SOUND);
+        await pod.add(configuration, SOUND);
+        const { stdout } = await node.exec(["wg", "show", "podvpn0", "private-key"]);
+        expect(stdout).toBe(await node.readFile(`${KEYS}/new.key`));
+        expect((await node.exec(["ls", KEYS])).stdout.trim().split("\n")).toEqual(["new.key", "podvpn0.key"]);
+        await pod.del(configuration, SOUND);
+      });
+    }
+    await node.exec(["rm", `${KEYS}/new.key`]);
+    await expectNothingLeft(first(workers));
   });
 });
 

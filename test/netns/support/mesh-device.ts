@@ -1,23 +1,12 @@
 import type { Node } from "../../../src/testbed/node.ts";
 import { BUILT } from "./cluster.ts";
-import { eventually } from "./eventually.ts";
 import type { Mesh } from "./mesh.ts";
+import { killed, wireguardGo } from "./wg.ts";
 
-/** Where a node has what it knows of its device. */
-export const DEVICE_DIRECTORY = "/run/podvpn/devices/podvpn0";
-
-/** The pid of the wireguard-go whose files are in `directory`, as the node sees it. */
-export async function wireguardGo(node: Node, directory = DEVICE_DIRECTORY): Promise<string> {
-  return (await node.readFile(`${directory}/wireguard-go.pid`)).trim();
-}
-
-/** Ends a wireguard-go by SIGKILL, and waits for its end. */
-export async function killWireguardGo(node: Node, directory = DEVICE_DIRECTORY): Promise<void> {
-  const pid = await wireguardGo(node, directory);
-  await node.exec(["kill", "-KILL", pid]);
-  await eventually("wireguard-go has ended", 5000, async () => {
-    return (await node.exec(["kill", "-0", pid], { check: false })).code !== 0;
-  });
+/** Ends the wireguard-go of the node's device by SIGKILL, or the one whose files are in `directory`. */
+export async function killWireguardGo(node: Node, directory?: string): Promise<void> {
+  const pid = directory === undefined ? await wireguardGo(node) : await node.readFile(`${directory}/wireguard-go.pid`);
+  await killed(node, pid.trim());
 }
 
 /** ADD and DEL of a pod that does nothing else: brings the node's device up to the configuration. */

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CaptureResult } from "../../../src/capture/capture.ts";
 import { captureJson, EXIT_STATUS, heading, plainLine, summary } from "../../../src/capture/report.ts";
@@ -29,7 +30,33 @@ function result(frames: readonly Buffer[], dropped = 0): CaptureResult {
 
 const DATA = ethernet(ipv4("192.0.2.1", "192.0.2.2", udp(51820, 51820, wireguard(4, 1000))));
 const HANDSHAKE = ethernet(ipv4("192.0.2.1", "192.0.2.2", udp(51820, 51820, wireguard(1, 148))));
+const DISCOVERY = [arp("10.1.0.5", "10.1.0.6"), ethernet(ipv6("fe80::1", "ff02::1", solicitation("fd00:1::5")))];
 const PLAIN = ethernet(ipv4("10.1.0.5", "198.51.100.1", tcp(80, 40000)));
+
+describe("a frame that somebody made to do harm", () => {
+  it("is counted or not, but never ends the capture", () => {
+    const frame = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      // Further in: an Ethernet header, then anything, or a packet of which one byte is wrong, cut anywhere.
+      fc.uint8Array({ maxLength: 180 }).map((rest) => Buffer.concat([PLAIN.subarray(0, 14), rest])),
+      fc
+        .tuple(fc.constantFrom(PLAIN, DATA, ...DISCOVERY), fc.nat(150), fc.nat(255), fc.nat(150))
+        .map(([whole, at, value, end]) => {
+          const bytes = Buffer.from(whole);
+          if (at < bytes.length) bytes[at] = value;
+          return bytes.subarray(0, end);
+        }),
+    );
+    fc.assert(
+      fc.property(frame, fc.constantFrom(1, 12, 101, 113, 228, 229, 276, 9), (bytes, linkType) => {
+        const counted = tally([]);
+        const packet = counted.add("eth0", { time: 0, linkType, bytes: Buffer.from(bytes), length: bytes.length });
+        if (packet !== undefined) plainLine(packet);
+      }),
+      { numRuns: 20_000 },
+    );
+  });
+});
 
 describe("the verdict", () => {
   it("is that all was encrypted, only when something was and nothing was plain or lost", () => {

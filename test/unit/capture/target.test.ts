@@ -57,6 +57,7 @@ function node(guarded: string[]): { ref: DeviceRef } {
     complete: true,
     addresses: [],
     fwmark: 0,
+    podSubnets: [],
     sysctls: [],
     removeWithLastPod: false,
     peerNames: {},
@@ -75,6 +76,22 @@ describe("what is looked for", () => {
     expect(scopesOf([wireguard(["10.1.2.0/24"])], [node(["10.1.2.0/24", "10.1.3.0/24"])])).toEqual([
       { prefixes: prefixes("10.1.2.0/24"), except: [] },
       { prefixes: prefixes("10.1.2.0/23"), except: [] },
+    ]);
+  });
+
+  it("is not what a pod with a device of its own leaves outside of it", () => {
+    const own = {
+      madeAs: "pv1",
+      dataPlane: "userspace",
+      excluded: prefixes("10.1.2.9/32"),
+      addresses: [],
+      sources: [],
+      rulePriority: 220,
+      mtu: 1420,
+    } as const;
+    const record = wireguard(["10.1.2.0/24"], { own });
+    expect(scopesOf([record], [{ ref: { of: "pod", record, own } }])).toEqual([
+      { prefixes: prefixes("10.1.2.0/24"), except: prefixes("10.1.2.9/32") },
     ]);
   });
 

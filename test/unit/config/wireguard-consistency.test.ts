@@ -141,7 +141,7 @@ describe("what is fine", () => {
 });
 
 describe("what is wrong between a configuration and its node", () => {
-  const facts: NodeFacts = { ownPublicKey: key(KEYS[7] ?? ""), subnets: [], routes: [] };
+  const facts: NodeFacts = { ownPublicKey: key(KEYS[7] ?? ""), subnets: [], meshes: [], routes: [] };
 
   async function conflicts(keys: Record<string, unknown>, changed: Partial<NodeFacts>): Promise<string[]> {
     const config = await parse(withWireguard(keys));
@@ -168,6 +168,21 @@ describe("what is wrong between a configuration and its node", () => {
       `${path(0, 0)} is "10.9.0.7/32", which overlaps "10.9.0.0/24" on the node's eth0: ${overlap}`,
       `${path(1, 0)} is "fd00::/16", which overlaps "fd00:9::/64" on the node's eth1: ${overlap}`,
       `${path(1, 1)} is "198.51.0.0/16", which overlaps "198.51.100.7/32" on the node's eth2: ${overlap}`,
+    ]);
+  });
+
+  test("a prefix that another device of the node keeps for itself, whichever holds the other", async () => {
+    const meshes = ["10.1.2.128/25", "10.8.0.0/16", "fd00:1::/32"].map((text) => ({
+      dev: "wg1",
+      network: "othernet",
+      prefix: prefix(text),
+    }));
+    const keys = { peers: peers(["10.1.2.0/24", "10.1.4.0/24"], ["10.8.7.0/24", "fd00:2::/32"]) };
+    const of = "of the node's WireGuard device wg1 (network othernet)";
+    const remedy = "give each prefix to one device; with removeWithLastPod, wg1 goes with the last pod of its network";
+    expect(await conflicts(keys, { meshes })).toEqual([
+      `${path(0, 0)} is "10.1.2.0/24", which overlaps "10.1.2.128/25" ${of}: ${remedy}`,
+      `${path(1, 0)} is "10.8.7.0/24", which overlaps "10.8.0.0/16" ${of}: ${remedy}`,
     ]);
   });
 

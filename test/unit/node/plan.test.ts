@@ -6,7 +6,7 @@ const GUARDED = [prefix("10.1.2.0/24"), prefix("fd00:1:2::/64")];
 
 describe("the nft table of a mesh", () => {
   test("drops what goes to a guarded prefix, or comes from one, by any device but its own and lo", () => {
-    const { chains } = meshTable({ device: "podvpn0", guarded: GUARDED });
+    const { chains } = meshTable({ device: "podvpn0", guarded: GUARDED, podSubnets: [] });
     const drops = chains.filter(({ type }) => type === "filter");
     expect(drops.map(({ hook, priority }) => [hook, priority])).toEqual([
       ["prerouting", -300],
@@ -31,22 +31,39 @@ describe("the nft table of a mesh", () => {
   });
 
   test("keeps the source of what goes into the device, before srcnat and behind connection tracking", () => {
-    const source = meshTable({ device: "podvpn0", guarded: GUARDED }).chains.find(({ type }) => type === "nat");
+    const source = meshTable({ device: "podvpn0", guarded: GUARDED, podSubnets: [] }).chains.find(
+      ({ type }) => type === "nat",
+    );
     expect(source?.hook).toBe("postrouting");
     expect(source?.priority).toBeLessThan(100);
     expect(source?.priority).toBeGreaterThan(-200);
     expect(source?.rules.map(({ action }) => action)).toEqual(["keepSource", "keepSource"]);
   });
 
+  test("keeps the source of what comes from the mesh to the node's pods, too, and of nothing else", () => {
+    const podSubnets = [prefix("10.1.1.0/24")];
+    const { sets, chains } = meshTable({ device: "podvpn0", guarded: GUARDED, podSubnets });
+    expect(sets?.map(({ name, prefixes }) => [name, prefixes])).toContainEqual(["pods4", podSubnets]);
+    expect(chains.find(({ type }) => type === "nat")?.rules.at(-1)).toEqual({
+      matches: [
+        { address: "saddr", inSet: "mesh4" },
+        { address: "daddr", inSet: "pods4" },
+      ],
+      action: "keepSource",
+    });
+  });
+
   test("has sets and rules for the families that there are, and no others", () => {
-    const { sets, chains } = meshTable({ device: "podvpn0", guarded: [prefix("10.1.2.0/24")] });
+    const { sets, chains } = meshTable({ device: "podvpn0", guarded: [prefix("10.1.2.0/24")], podSubnets: [] });
     expect(sets?.map(({ name }) => name)).toEqual(["mesh4"]);
     expect(chains.map(({ rules }) => rules.length)).toEqual([1, 1, 1]);
-    expect(meshTable({ device: "podvpn0", guarded: [] }).chains.flatMap(({ rules }) => rules)).toEqual([]);
+    expect(meshTable({ device: "podvpn0", guarded: [], podSubnets: [] }).chains.flatMap(({ rules }) => rules)).toEqual(
+      [],
+    );
   });
 
   test("has another name for each device", () => {
-    const names = ["podvpn0", "podvpn1"].map((device) => meshTable({ device, guarded: [] }).name);
+    const names = ["podvpn0", "podvpn1"].map((device) => meshTable({ device, guarded: [], podSubnets: [] }).name);
     expect(new Set(names).size).toBe(2);
   });
 });

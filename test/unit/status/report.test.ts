@@ -63,6 +63,7 @@ function device(overrides: Partial<DeviceView> = {}): DeviceView {
     complete: true,
     addresses: [],
     fwmark: 0,
+    podSubnets: [],
     sysctls: [],
     removeWithLastPod: false,
     peerNames: {},

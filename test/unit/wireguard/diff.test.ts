@@ -34,7 +34,7 @@ function used(settings: DeviceSettings, age: number): DeviceState {
 }
 
 function isAlive({ latestHandshake }: PeerState): boolean {
-  return latestHandshake !== undefined && NOW - latestHandshake <= REJECT_AFTER_TIME;
+  return latestHandshake !== undefined && Math.abs(NOW - latestHandshake) <= REJECT_AFTER_TIME;
 }
 
 /** Two secrets are never unequal for the test runner: they are compared as this. */
@@ -224,6 +224,14 @@ describe("diff", () => {
       { publicKey: key(1), endpoint: configured },
     ]);
     expect(diff(wanted, stateOf(there), options).peers).toMatchObject([{ publicKey: key(1), endpoint: configured }]);
+  });
+
+  it("takes no peer for alive whose handshake is in the future: the clock has been set back since", () => {
+    const there = device(peer(1, { endpoint: roamed }));
+    expect(isEmpty(diff(wanted, used(there, -1000), options))).toBe(true);
+    expect(diff(wanted, used(there, -180_001), options).peers).toMatchObject([
+      { publicKey: key(1), endpoint: configured },
+    ]);
   });
 
   it("gives an endpoint to a peer that has none, alive or not", () => {
