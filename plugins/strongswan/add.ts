@@ -2,6 +2,7 @@ import type { Vici } from "vici";
 import { type PodAddress, podAddresses } from "../../src/attachment/addresses.ts";
 import { bridgeConfig, ensureBridge } from "../../src/attachment/bridge.ts";
 import { requireFree } from "../../src/attachment/free.ts";
+import { podGuard } from "../../src/attachment/guard.ts";
 import { makeLink, requireLink } from "../../src/attachment/link.ts";
 import { ensureNodeRoutes, removeStaleRoutes } from "../../src/attachment/node.ts";
 import {
@@ -36,7 +37,6 @@ import { type Lock, lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
 import { together } from "../../src/together.ts";
-import { podGuard } from "./guard.ts";
 import { tunnelMtu } from "./mtu.ts";
 import { removeAttachment, stopTunnel } from "./remove.ts";
 import { podResult } from "./result.ts";

@@ -1,4 +1,5 @@
 import { bridgeCheck } from "../../src/attachment/bridge.ts";
+import { podGuard } from "../../src/attachment/guard.ts";
 import { missingMasquerade } from "../../src/attachment/link.ts";
 import { nodeRoutes } from "../../src/attachment/node.ts";
 import {
@@ -19,7 +20,6 @@ import { openRoute } from "../../src/netlink/open.ts";
 import { isRoute, listRoutes } from "../../src/netlink/routes.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, openNetns } from "../../src/os/namespace.ts";
-import { podGuard } from "./guard.ts";
 
 /** Milliseconds that charon gets to answer. */
 const VICI_TIMEOUT = 2000;

@@ -77,7 +77,7 @@ async function ensureDevice(work: Work, onGuarded: () => void): Promise<NodeDevi
     onHeld: () => released.defer(() => releaseNodeDevice(node, config.interface)),
     onGuarded,
   });
-  log.write("debug", `${config.interface}: ${device.dataPlane} data plane, MTU ${device.mtu}`);
+  log.write("info", `data plane of ${config.interface}: ${device.dataPlane}; MTU ${device.mtu}`);
   for (const host of device.unresolved) {
     log.write("error", `the endpoint ${host} has no address now; its peer waits for the next ADD or CHECK`);
   }

@@ -1,5 +1,6 @@
 import { podAddresses } from "../../src/attachment/addresses.ts";
 import { ensureBridge } from "../../src/attachment/bridge.ts";
+import { ownGuard } from "../../src/attachment/guard.ts";
 import { makeLink } from "../../src/attachment/link.ts";
 import { type OwnDevice, type WireguardAttachment, writeAttachment } from "../../src/attachment/record.ts";
 import type { Result } from "../../src/cni/result.ts";
@@ -17,7 +18,6 @@ import {
   hostName,
   makeOwnDevice,
   type OwnWork,
-  ownGuard,
   removeOwnDevice,
   routeOwnDevice,
   unrouteOwnDevice,

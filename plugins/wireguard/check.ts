@@ -16,6 +16,7 @@ import { ensureNodeDevice } from "../../src/node/ensure.ts";
 import { missingOnNode } from "../../src/node/missing.ts";
 import { deviceDirectory } from "../../src/node/record.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
+import type { Log } from "../../src/os/log.ts";
 import { inNetns, openNetns } from "../../src/os/namespace.ts";
 import { trimDeviceLog } from "../../src/wireguard/wireguard-go.ts";
 import { privateKeyOf } from "./key.ts";
@@ -27,7 +28,7 @@ import { missingPodRoutes } from "./pod-routes.ts";
  * was killed) is made again, and told all the same: until now the pod had no tunnel.
  * @throws Fault 108 that names what is missing, Fault 3 when this node knows nothing of the attachment.
  */
-export async function check(call: CheckCall, config: WireguardConfig): Promise<void> {
+export async function check(call: CheckCall, config: WireguardConfig, log: Log): Promise<void> {
   const directory = attachmentDirectory(call);
   using netns = openNetns(call.netns);
   using lock = await lockDirectory(directory, { create: false, wait: LOCK_WAIT });
@@ -36,7 +37,7 @@ export async function check(call: CheckCall, config: WireguardConfig): Promise<v
     throw new Fault(
       Code.unknownContainer,
       `no attachment of ${call.ifname} for container ${call.containerID} on this node`,
-      "delete the pod, so that it is added again",
+      AGAIN,
     );
   }
   using pod = inNetns(netns, openRoute);
@@ -47,8 +48,9 @@ export async function check(call: CheckCall, config: WireguardConfig): Promise<v
     ...(await missingMasquerade(record)),
   ];
   const missing = ofPod.map((what) => `missing: ${what}`);
-  if (record.own === undefined) missing.push(...(await checkNode(call, config, directory, node)));
+  if (record.own === undefined) missing.push(...(await checkNode(call, config, directory, node, log)));
   else {
+    log.write("info", `data plane of ${record.interface}: ${record.own.dataPlane}`);
     const shared = { node, pod, lockFd: lock.fd };
     const { missingOfOwnDevice } = await import("./own-device.ts");
     missing.push(...(await missingOfOwnDevice({ ...shared, config, directory, record, netns, own: record.own })));
@@ -57,7 +59,7 @@ export async function check(call: CheckCall, config: WireguardConfig): Promise<v
     throw new Fault(
       Code.checkFailed,
       missing.join("; "),
-      "delete the pod, so that it is added again: the ADD of any pod of this network mends the node",
+      record.own === undefined ? `${AGAIN}: the ADD of any pod of this network mends the node` : AGAIN,
     );
   }
   trimDeviceLog(record.own === undefined ? deviceDirectory(record.interface) : directory);
@@ -67,17 +69,21 @@ export async function check(call: CheckCall, config: WireguardConfig): Promise<v
   await bridgeCheck({ ...bridge, lockFd: lock.fd }, record.linkResult);
 }
 
+const AGAIN = "delete the pod, so that it is added again";
+
 /** @throws Fault 108 when the device was gone; it is there again then. */
 async function checkNode(
   call: CheckCall,
   config: WireguardConfig,
   directory: string,
   node: Netlink,
+  log: Log,
 ): Promise<readonly string[]> {
   const privateKey = await privateKeyOf(config, directory);
   const found = await missingOnNode(node, config, privateKey);
   const ensure = () => ensureNodeDevice(node, { config, network: call.config.name, privateKey, attachment: directory });
-  if (found.running) {
+  if (found.dataPlane !== undefined) {
+    log.write("info", `data plane of ${config.interface}: ${found.dataPlane}`);
     // With nothing missing, the endpoints by name are all that there is to be written.
     if (found.missing.length === 0 && found.names.length > 0) await ensure();
     return found.missing;

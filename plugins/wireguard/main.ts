@@ -15,9 +15,9 @@ export async function plugin(): Promise<Plugin> {
       }),
     del: (call) => logged("DEL", call, async () => (await import("./del.ts")).del(call)),
     check: (call) =>
-      logged("CHECK", call, async () => {
+      logged("CHECK", call, async (log) => {
         const [config, { check }] = await Promise.all([configOf(call, call), import("./check.ts")]);
-        return check(call, config);
+        return check(call, config, log);
       }),
     gc: (call) => logged("GC", call, async () => (await import("./gc.ts")).gc(call)),
     status: (call) =>

@@ -1,9 +1,9 @@
+import { ownGuard } from "../../src/attachment/guard.ts";
 import type { AttachmentKey, OwnDevice, WireguardAttachment } from "../../src/attachment/record.ts";
 import { fnv1a64 } from "../../src/attachment/record.ts";
 import type { WireguardConfig } from "../../src/config/wireguard.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { missingOfGuard } from "../../src/guard/apply.ts";
-import { type Guard, planGuard } from "../../src/guard/plan.ts";
 import { removeTunnelRule, tunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { TUNNEL_TABLE } from "../../src/ipsec/strongswan-conf.ts";
 import { type Address, family } from "../../src/net/address.ts";
@@ -21,6 +21,7 @@ import { setUpLink } from "../../src/node/up.ts";
 import { inNetns, type Netns } from "../../src/os/namespace.ts";
 import type { Secret } from "../../src/secret.ts";
 import { diff } from "../../src/wireguard/diff.ts";
+import { removeKernel } from "../../src/wireguard/kernel.ts";
 import { randomPublicKey } from "../../src/wireguard/keys.ts";
 import { ensureDevice, openDevice, removeDevice } from "../../src/wireguard/open.ts";
 import { privateKeyOf } from "./key.ts";
@@ -41,21 +42,6 @@ export interface OwnWork {
 /** The name that a pod's device has on the node, until it is moved: at most 15 bytes, and no other pod's. Pure. */
 export function hostName({ containerID, ifname }: AttachmentKey): string {
   return `pv${fnv1a64(`${containerID}+${ifname}`).slice(0, 13)}`;
-}
-
-/** Nothing of the mesh but through the device. Pure. */
-export function ownGuard(
-  record: Pick<WireguardAttachment, "ifname" | "interface" | "meshPrefixes">,
-  own: OwnDevice,
-): Guard {
-  return planGuard({
-    name: record.ifname,
-    virtualSubnets: record.meshPrefixes,
-    excluded: own.excluded,
-    dataPlane: "userspace", // by device, in the kernel as well: decrypted packets come by one of their own
-    device: record.interface,
-    refuse: "blackhole",
-  });
 }
 
 /**
@@ -120,6 +106,7 @@ export async function removeOwnDevice(where: {
   const { directory, netns, own, name } = where;
   await removeDevice({ name: own.madeAs, directory, ...(netns === undefined ? {} : { moved: { netns, name } }) });
   if (netns === undefined) return;
+  await removeKernel(own.madeAs, netns); // where the name in the pod was taken, the kernel moves it under the old one
   using pod = inNetns(netns, openRoute);
   await unrouteOwnDevice(pod, own);
 }
@@ -137,8 +124,8 @@ export interface OwnCheck {
 }
 
 /**
- * What of a pod's own device is not as it was made. One whose wireguard-go was killed is made again, and told.
- * @throws Fault of the parts.
+ * What of a pod's own device is not as it was made. One that is gone (its wireguard-go was killed) is made again.
+ * @throws Fault 108 that tells of one that was gone, those of the parts.
  */
 export async function missingOfOwnDevice(check: OwnCheck): Promise<string[]> {
   const { config, directory, record, own, netns, pod } = check;
@@ -149,7 +136,13 @@ export async function missingOfOwnDevice(check: OwnCheck): Promise<string[]> {
   if (device === undefined || link === undefined) {
     await makeOwnDevice({ ...check, name }, privateKey);
     await routeOwnDevice(pod, record, own);
-    return [`the device ${name} of the pod was gone, and has been made again: nothing is left to do`];
+    throw new Fault(
+      Code.checkFailed,
+      own.dataPlane === "userspace"
+        ? `the wireguard-go of the pod's ${name} did not run, or did not answer: it had no tunnel`
+        : `the pod's device ${name} was gone: it had no tunnel`,
+      "nothing is left to do: it has been made again with all its peers",
+    );
   }
   const wanted = deviceSettings(config, privateKey, new Map());
   const state = await device.read();

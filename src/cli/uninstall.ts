@@ -56,7 +56,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   const directory = resolve(values["bin-dir"]);
   const dryRun = values["dry-run"] === true;
   if (!values.force) refuseWhileLive();
-  for (const { name, pods } of nodeDevices()) {
+  for (const { name, pods } of await nodeDevices()) {
     if (pods > 0) {
       terminal.stdout(`keep the WireGuard device ${name}: ${pods} pods are routed through it\n`);
       continue;

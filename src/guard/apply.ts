@@ -3,7 +3,8 @@ import { openRoute, openXfrm } from "../netlink/open.ts";
 import { ensureNoRoute, ensureRoute, isRoute, listRoutes } from "../netlink/routes.ts";
 import { ensureNoRule, ensureRule, listRules } from "../netlink/rules.ts";
 import { ensureNoPolicy, ensurePolicy, listPolicies } from "../netlink/xfrm.ts";
-import { ensureTable, listTables, removeTables } from "../nftables/apply.ts";
+import { ensureTable, removeTables } from "../nftables/apply.ts";
+import { missingOfTable } from "../nftables/missing.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
 import { together } from "../together.ts";
 import type { Guard } from "./plan.ts";
@@ -73,12 +74,7 @@ export async function missingOfGuard(guard: Guard, netns?: Netns): Promise<strin
       if (!found) missing.push(`XFRM policy dir ${direction} from ${src} to ${dst} ${action}`);
     }
   });
-  if (guard.tables.length > 0) {
-    const tables = await listTables(netns);
-    for (const { family, name } of guard.tables) {
-      if (!tables.includes(`${family} ${name}`)) missing.push(`nft table ${family} ${name}`);
-    }
-  }
+  for (const table of guard.tables) missing.push(...(await missingOfTable(table, netns)));
   return missing;
 }
 

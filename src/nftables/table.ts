@@ -68,6 +68,15 @@ export function tableName(...words: readonly string[]): string {
   return ["podvpn", ...words].map((word) => word.replaceAll(/[^A-Za-z0-9.-]/gu, escaped)).join("-");
 }
 
+/** The word that {@link tableName} was given behind `words`; undefined for another table's name. Pure. */
+export function lastWord(name: string, ...words: readonly string[]): string | undefined {
+  const start = `${tableName(...words)}-`;
+  if (!name.startsWith(start)) return undefined;
+  return name
+    .slice(start.length)
+    .replaceAll(/_([\da-f]+)_/g, (_, code: string) => String.fromCodePoint(Number.parseInt(code, 16)));
+}
+
 /** As nft(8) names a table: `inet podvpn-hub`. */
 export function tableText({ family, name }: TableKey): string {
   return `${family} ${name}`;

@@ -2,22 +2,23 @@ import type { WireguardConfig } from "../config/wireguard.ts";
 import { listAddresses } from "../netlink/addresses.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { missingOfTable } from "../nftables/missing.ts";
+import { lockDirectory } from "../os/lock.ts";
 import type { Secret } from "../secret.ts";
-import type { DeviceChange, PeerChange } from "../wireguard/device.ts";
+import type { DataPlane, DeviceChange, PeerChange } from "../wireguard/device.ts";
 import { diff } from "../wireguard/diff.ts";
 import { randomPublicKey } from "../wireguard/keys.ts";
 import { openDevice } from "../wireguard/open.ts";
 import { routeDifference } from "./differences.ts";
 import { linkOf, type Observed, observeNode, ownRoutes, ownRules, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, recordedTable } from "./plan.ts";
-import { deviceDirectory, readDeviceRecord } from "./record.ts";
+import { DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord } from "./record.ts";
 import { deviceSettings, namesToResolve } from "./settings.ts";
 import { meshMtu } from "./underlay.ts";
 
 /** What CHECK found on the node. */
 export interface FoundOnNode {
-  /** Whether there is a device at all. */
-  readonly running: boolean;
+  /** Absent: there is no device at all. */
+  readonly dataPlane?: DataPlane;
   /** What is not as the configuration has it, in words. */
   readonly missing: readonly string[];
   /** Host names of endpoints of peers that nothing is heard of: they may have another address by now, or at last one. */
@@ -27,12 +28,13 @@ export interface FoundOnNode {
 /** Compares the node's device, and all around it, with the configuration. Changes nothing. @throws NetlinkError, Fault. */
 export async function missingOnNode(nl: Netlink, config: WireguardConfig, privateKey: Secret): Promise<FoundOnNode> {
   const name = config.interface;
+  // Not between two steps of an ADD, which brings the device to another configuration.
+  using _lock = await lockDirectory(deviceDirectory(name), { create: false, shared: true, wait: DEVICE_LOCK_WAIT });
   const record = readDeviceRecord(name);
   using device = await openDevice({ name, directory: deviceDirectory(name) });
   const observed = await observeNode(nl);
   const link = linkOf(observed, name);
-  if (record === undefined || device === undefined || link === undefined)
-    return { running: false, missing: [], names: [] };
+  if (record === undefined || device === undefined || link === undefined) return { missing: [], names: [] };
   const wanted = deviceSettings(config, privateKey, new Map());
   const state = await device.read();
   const change = diff(wanted, state, { now: Date.now(), dummy: randomPublicKey });
@@ -43,7 +45,7 @@ export async function missingOnNode(nl: Netlink, config: WireguardConfig, privat
   const routes = [...meshRefusals(record), ...meshRoutes(allowedIPs, link.index, config.table)];
   const table = recordedTable(record);
   return {
-    running: true,
+    dataPlane: device.dataPlane,
     names: namesToResolve(config.peers, state, Date.now()),
     missing: [
       ...(link.up ? [] : [`${name} is down`]),

@@ -6,6 +6,7 @@ import { Table as RoutingTable } from "../netlink/routes.ts";
 import type { Rule } from "../netlink/rules.ts";
 import {
   type Rule as FilterRule,
+  lastWord,
   type Match,
   type PrefixSet,
   type Table,
@@ -99,6 +100,12 @@ export function recordedTable(record: Omit<MeshRequest, "device"> & { readonly i
 /** What {@link meshTable} is known by. Pure. */
 export function meshTableKey(device: string): TableKey {
   return { family: "inet", name: tableName("mesh", device) };
+}
+
+/** The device whose {@link meshTable} is that one; undefined for another. Pure. @param table As `listTables` has it. */
+export function meshDeviceOf(table: string): string | undefined {
+  const [, name] = /^inet (.+)$/.exec(table) ?? [];
+  return name === undefined ? undefined : lastWord(name, "mesh");
 }
 
 /**

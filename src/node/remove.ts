@@ -5,13 +5,13 @@ import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { ensureNoRoute } from "../netlink/routes.ts";
 import { ensureNoRule } from "../netlink/rules.ts";
-import { removeTables } from "../nftables/apply.ts";
+import { listTables, removeTables } from "../nftables/apply.ts";
 import { listDirectory, removeTree } from "../os/file.ts";
 import { lockDirectory } from "../os/lock.ts";
 import { Attempts } from "../together.ts";
 import { removeDevice } from "../wireguard/open.ts";
 import { observeNode, ownRoutes, ownRules } from "./observe.ts";
-import { meshTableKey } from "./plan.ts";
+import { meshDeviceOf, meshTableKey } from "./plan.ts";
 import { DEVICE_LOCK_WAIT, DEVICES_DIRECTORY, type DeviceRecord, deviceDirectory, readDeviceRecord } from "./record.ts";
 
 /**
@@ -34,16 +34,22 @@ export function usersOf(device: string, except?: string): WireguardAttachment[] 
  * @throws as {@link removeLocked}.
  */
 export async function releaseNodeDevice(nl: Netlink, name: string, always = false): Promise<void> {
-  using lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
+  using lock = await lockDirectory(deviceDirectory(name), { create: always, wait: DEVICE_LOCK_WAIT });
   if (lock === undefined) return;
   const record = intactRecord(name);
   if (!always && record?.complete === true && !record.removeWithLastPod) return;
   if (usersOf(name).length === 0) await removeLocked(nl, name);
 }
 
-/** The WireGuard devices of the node, and how many pods are routed through each. */
-export function nodeDevices(): { readonly name: string; readonly pods: number }[] {
-  return listDirectory(DEVICES_DIRECTORY).map((name) => ({ name, pods: usersOf(name).length }));
+/**
+ * The WireGuard devices of the node, and how many pods are routed through each. Where somebody has cleared the directory
+ * away, a device is known by its guard.
+ */
+export async function nodeDevices(): Promise<{ readonly name: string; readonly pods: number }[]> {
+  const tables = await listTables().catch((): string[] => []); // a kernel without nf_tables has no guard, and no device
+  const guarded = tables.map(meshDeviceOf).filter((name) => name !== undefined);
+  const names = new Set([...listDirectory(DEVICES_DIRECTORY), ...guarded]);
+  return [...names].map((name) => ({ name, pods: usersOf(name).length }));
 }
 
 /** Removes a device that no pod uses, whatever its configuration says: `podvpn uninstall`. @throws as {@link removeLocked}. */

@@ -1,7 +1,7 @@
 import { NetlinkError } from "../netlink/error.ts";
 import { setLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
-import { portTaken } from "../wireguard/userspace.ts";
+import { portTaken } from "../wireguard/port.ts";
 
 /**
  * Sets the link of a WireGuard device up: only then the kernel's opens its UDP socket.

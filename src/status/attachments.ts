@@ -1,15 +1,14 @@
 import { podAddresses } from "../attachment/addresses.ts";
+import { guardOf } from "../attachment/guard.ts";
 import {
   type Attachment,
   attachmentDirectory,
   isStrongswan,
-  type OwnDevice,
   readAttachment,
   type StrongswanAttachment,
   type WireguardAttachment,
 } from "../attachment/record.ts";
 import { missingOfGuard } from "../guard/apply.ts";
-import { type Guard, planGuard } from "../guard/plan.ts";
 import { findCharon, openVici } from "../ipsec/charon.ts";
 import { readTunnel } from "../ipsec/pod-tunnel.ts";
 import type { Address } from "../net/address.ts";
@@ -58,31 +57,6 @@ export async function viewAttachment(
   if (found.problems.length > 0 && reread(settled) === undefined) return undefined;
   const state = found.problems.length === 0 ? "up" : "down";
   return { record: settled, state, addresses: addressesOf(settled), ...found };
-}
-
-/** The guard of a pod, from what its record says; none where the node guards it. Pure. */
-export function guardOf(record: Attachment): Guard | undefined {
-  const { ifname: name } = record;
-  if (isStrongswan(record)) {
-    const { virtualSubnets, excluded, dataPlane } = record;
-    return planGuard({ name, virtualSubnets, excluded, dataPlane, refuse: "blackhole" });
-  }
-  return record.own && ownGuard(record, record.own);
-}
-
-/** By device, in the kernel as well: decrypted packets come by one of their own. */
-function ownGuard(
-  { ifname: name, interface: device, meshPrefixes }: WireguardAttachment,
-  { excluded }: OwnDevice,
-): Guard {
-  return planGuard({
-    name,
-    virtualSubnets: meshPrefixes,
-    excluded,
-    dataPlane: "userspace",
-    device,
-    refuse: "blackhole",
-  });
 }
 
 interface Found {

@@ -6,7 +6,7 @@ import { openGeneric, openRoute } from "../netlink/open.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
 import type { Device, DeviceChange, DeviceState } from "./device.ts";
 import { deviceState, getDevice, setDevice, WIREGUARD_FAMILY } from "./genl.ts";
-import { portTaken } from "./userspace.ts";
+import { portTaken } from "./port.ts";
 
 /**
  * The group of podvpn's links (`ip link show group 174`), by which they are known: unlike an alias it is there from the

@@ -2,6 +2,7 @@ import { Code, Fault } from "../fault.ts";
 import { effect } from "../os/effect.ts";
 import { requestSocket, SocketFault } from "../os/unix-socket.ts";
 import type { Device, DeviceChange, DeviceState } from "./device.ts";
+import { portTaken } from "./port.ts";
 import { answerErrno, encodeSet, GET, parseGet } from "./uapi.ts";
 import {
   ANSWER,
@@ -85,13 +86,4 @@ class UserspaceDevice implements Device {
     const what = `wireguard-go refuses a change of ${this.name} (${errno})`;
     return new Fault(Code.kernel, what, "see its last log lines", { details: logTail(this.#directory) });
   }
-}
-
-/** The fault of a UDP port that somebody else has. */
-export function portTaken(port: number): Fault {
-  return new Fault(
-    Code.kernel,
-    `the listen port ${port} is in use`,
-    "give another wireguard.listenPort, or stop what listens there (`ss -lunp` shows it)",
-  );
 }

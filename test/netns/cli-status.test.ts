@@ -222,6 +222,21 @@ describe("what is not well is named, and nothing else", () => {
     ]);
   });
 
+  test("a pod with a device of its own, when its guard is taken away, or its wireguard-go killed", async () => {
+    const own = { ...MESH, wireguard: { ...MESH.wireguard, attach: "pod", address: "10.1.200.2/32" } };
+    await using one = await addedPod(node, "one", own as unknown as ReturnType<typeof conf>);
+    const [pod] = (await json(0)).attachments;
+    expect(pod).toMatchObject({ state: "up", addresses: ["10.1.200.2"], type: "wireguard" });
+    await one.pod.exec(["nft", "flush", "ruleset"]);
+    const table = "missing in the pod: nft table inet podvpn-eth0";
+    expect(stateOf(await json(1))).toEqual({ [one.pod.containerID]: ["down", table] });
+    const pid = await node.readFile(`/run/podvpn/pods/${one.pod.containerID}+eth0/wireguard-go.pid`);
+    await killed(node, pid.trim());
+    const status = await json(1);
+    expect(stateOf(status)).toEqual({ [one.pod.containerID]: ["down", "its device podvpn0 does not work", table] });
+    expect(status.devices[0]?.problems).toEqual(["wireguard-go of podvpn0 does not run"]);
+  });
+
   test("peers that should be kept alive, and are all silent", async () => {
     const [peer] = MESH.wireguard.peers;
     const kept = { ...MESH, wireguard: { ...MESH.wireguard, peers: [{ ...peer, persistentKeepalive: 25 }] } };

@@ -117,6 +117,17 @@ describe.each(["userspace", "kernel"] as const)("the guard for %s ESP", (dataPla
   });
 });
 
+test("a filter of the guard that has lost its rules is missed, though the table is there", async () => {
+  const guard = guardOf({ dataPlane: "userspace" });
+  using netns = openNetns(`/proc/${node.pid}/ns/net`);
+  await guarded(guard, async () => {
+    await node.exec(["nft", "flush", "chain", "inet", guard.tables[0]?.name ?? "", "out"]);
+    expect(await missingOfGuard(guard, netns)).toEqual([
+      expect.stringContaining("rules of the chain out of the nft table inet podvpn-"),
+    ]);
+  });
+});
+
 describe("the choice of the data plane", () => {
   test("asks the kernel by a real attempt: this one has no ESP, so auto is user space", async () => {
     using netns = openNetns(`/proc/${node.pid}/ns/net`);

@@ -185,7 +185,8 @@ describe("wireguard-go", () => {
     for (let count = 0; count < 5; count += 1) await refuse();
     expect(await size()).toBe(262_144);
     expect(await device.open()).toBe("userspace");
-    await node.exec(["truncate", "-s", "0", log]);
+    await device.ensure(); // who finds it again cuts the log
+    expect(await size()).toBe(0);
     await refuse();
     expect(await size()).toBeGreaterThan(10);
     expect(await size()).toBeLessThan(1000);

@@ -395,6 +395,30 @@ describe("two networks", () => {
     expect(left.filter((line) => /wireguard|podvpn0|devices/.test(line))).toEqual([]);
   });
 
+  test("that share a device are not taken it by a third one when the first has no pods any more", async () => {
+    await using c = await (async () => {
+      await using _first = await mesh.addedPod(1, "first", last());
+      return await mesh.addedPod(1, "c", sharing());
+    })();
+    await using pod = await node.addPod("third");
+    const third = { ...sharing({ peers: [] }), name: "third", bridge: "cni3" };
+    expect(await failure(pod.add(third, BUILT))).toMatchObject({ code: 7, msg: expect.stringContaining("another") });
+    await c.pod.check(sharing(), BUILT);
+  });
+
+  test("with a prefix in common, on interfaces of their own: the second is refused, and the first goes on", async () => {
+    await using b = await mesh.addedPod(2, "b", last(2));
+    await using a = await mesh.addedPod(1, "a", last());
+    const peers = [{ ...mesh.peersOf(1)[0], allowedIPs: ["10.1.2.128/25"] }];
+    await using pod = await node.addPod("overlapping");
+    const before = await node.snapshot();
+    const error = await failure(pod.add(other(1, { wireguard: { peers } }), BUILT));
+    expect(error.code).toBe(7);
+    expect(error.msg).toContain(`which overlaps "10.1.2.0/24" of the node's WireGuard device podvpn0 (network podnet)`);
+    expect(diffSnapshots(before, await node.snapshot())).toEqual([]);
+    expect(await a.pod.ping(b.ip)).toBe(true);
+  });
+
   test("that say different things of one device: the second is refused, and the first goes on", async () => {
     await using b = await mesh.addedPod(2, "b", last(2));
     await using a = await mesh.addedPod(1, "a", last());

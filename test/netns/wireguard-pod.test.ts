@@ -191,7 +191,9 @@ describe("a pod with a WireGuard device of its own", () => {
     expect(await a.pod.ping("10.1.1.1")).toBe(true);
     expect(await failure(a.pod.check(everything, BUILT))).toMatchObject({
       code: 108,
-      msg: expect.stringContaining("the device wg0 of the pod was gone, and has been made again"),
+      msg: expect.stringContaining(
+        "the wireguard-go of the pod's wg0 did not run, or did not answer: it had no tunnel",
+      ),
     });
     await a.pod.check(everything, BUILT);
     expect(await a.pod.ping(b.ip)).toBe(true);
@@ -252,7 +254,7 @@ describe("CHECK", () => {
     {
       name: "was removed",
       lose: ({ pod }) => pod.exec(["ip", "link", "delete", "wg0"]),
-      msg: "the device wg0 of the pod was gone, and has been made again",
+      msg: "the wireguard-go of the pod's wg0 did not run, or did not answer: it had no tunnel",
     },
   ];
 

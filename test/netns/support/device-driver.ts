@@ -37,7 +37,7 @@ async function answer(request: Request): Promise<unknown> {
   const options = { name, directory: directoryOf(name), ...(moved === undefined ? {} : { moved }) };
   const lock = held.use(await lockDirectory(options.directory, { create: true, wait: 30_000 }));
   if (lock === undefined) throw new TypeError("no lock");
-  if (request.verb === "remove") return removeDevice(options);
+  if (request.verb === "remove") return await removeDevice(options);
   if (request.verb === "ensure") {
     const { device, made } = await ensureDevice({ ...options, dataplane: request.dataplane, lockFd: lock.fd });
     held.use(device);

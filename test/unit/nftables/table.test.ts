@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { parseAddress } from "../../../src/net/address.ts";
 import { parsePrefix } from "../../../src/net/prefix.ts";
 import { masqueradeTableKeys, masqueradeTables } from "../../../src/nftables/masquerade.ts";
-import { tableName } from "../../../src/nftables/table.ts";
+import { lastWord, tableName } from "../../../src/nftables/table.ts";
 
 describe("a table's name", () => {
   test("is a legal identifier whatever the interface is called", () => {
@@ -13,6 +13,14 @@ describe("a table's name", () => {
   test("differs where the words differ, also for characters that nft does not read", () => {
     const names = ["a+b", "a_b", "a_2b_b", "a;b"].map((word) => tableName(word));
     expect(new Set(names).size).toBe(4);
+  });
+
+  test("gives back its last word, whatever is in that, and none to other tables", () => {
+    for (const word of ["podvpn0", "wg_a.b", "a-b", "_2b_", "ü;"]) {
+      expect(lastWord(tableName("mesh", word), "mesh")).toBe(word);
+    }
+    expect(lastWord(tableName("masq", "eth0"), "mesh")).toBeUndefined();
+    expect(lastWord("mesh-eth0", "mesh")).toBeUndefined();
   });
 });
 
