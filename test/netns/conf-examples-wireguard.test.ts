@@ -85,5 +85,7 @@ function filled(text: string): string {
 
 /** The bridge plugin keeps its bridge, host-local its directory and the last address: both by design. */
 function isPodvpns(difference: string): boolean {
-  return !/cni\d|table ip nat|\/var\/lib\/cni\/(networks|cache)|podvpn\.log|\/etc\/|\/var\/lib\/podvpn/.test(difference);
+  return !/cni\d|table ip nat|\/var\/lib\/cni\/(networks|cache)|podvpn\.log|\/etc\/|\/var\/lib\/podvpn/.test(
+    difference,
+  );
 }

@@ -7,19 +7,20 @@ describe("planInstall", () => {
     expect(planInstall(false, [])).toEqual([
       { do: "copy", program: "podvpn" },
       { do: "link", program: "strongswan" },
+      { do: "link", program: "wireguard" },
     ]);
   });
 
   test("does nothing when all is in place", () => {
-    expect(planInstall(true, ["podvpn", "strongswan"])).toEqual([]);
+    expect(planInstall(true, ["podvpn", "strongswan", "wireguard"])).toEqual([]);
   });
 
   test("links again what another version or program has taken", () => {
-    expect(planInstall(true, ["podvpn"])).toEqual([{ do: "link", program: "strongswan" }]);
+    expect(planInstall(true, ["podvpn", "wireguard"])).toEqual([{ do: "link", program: "strongswan" }]);
   });
 
   test("an upgrade leaves no name with the old version", () => {
-    expect(planInstall(false, ["podvpn", "strongswan"])).toEqual(planInstall(false, []));
+    expect(planInstall(false, ["podvpn", "strongswan", "wireguard"])).toEqual(planInstall(false, []));
   });
 });
 
