@@ -44,11 +44,11 @@ function roundsSection(rounds: Series): string[] {
     "## ADD, DEL and VERSION",
     `${count} rounds; in each, everything once, one after the other (after two rounds that do not count). Whole
 processes, from spawn to exit, started directly by one caller on a node of the testbed, which is a network namespace.
-Each bridge has one pod all the time. Node and the executable are copies that were written in the same way (the notes
+Each bridge has a pod before, but that of "the node's first pod". Node and the executable are copies that were written in the same way (the notes
 say why). Standard input and output are files. All configurations of ours have \`ipMasq\` on. For \`strongswan\` the hub
 is a stock strongSwan on another node, with ESP in user space. For \`wireguard\` the device has two peers, in user space,
-and is there already, as on a node at work; for "the node's first pod" each ADD makes device, key and guard, and each DEL
-removes the device. Milliseconds. Nothing is subtracted and no round is left out: min, median and max say how much else
+and is there already, as on a node at work; for "the node's first pod" each ADD makes guard and device, and each DEL removes
+them; with 1,000 peers they are in a \`peersFile\`, and the device is there already. Milliseconds. Nothing is subtracted and no round is left out: min, median and max say how much else
 the machine had to do.`,
     timeTable(rounds),
     "Ratios are made round by round, of values measured within a second, so that a machine that changes its speed in the course of the run does not change them.",

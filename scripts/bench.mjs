@@ -4,7 +4,7 @@ import { node, root, run, script } from "./run.mjs";
 import { setup } from "./setup.mjs";
 
 await script(async () => {
-  await setup({ need: ["root", "apt", "npm", "build"] });
+  await setup({ need: ["root", "apt", "test", "npm", "build"] });
   // Node reads the TypeScript as it is; the flags are those that it needs for that, and for the workspace's packages.
   const flags = [
     "--experimental-transform-types",

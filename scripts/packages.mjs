@@ -19,8 +19,9 @@ export const runtimePackages = {
   "util-linux": "unshare, nsenter and flock",
 };
 
-/** For the tests alone. */
+/** For the tests and the bench alone. */
 export const testPackages = {
   strace: "tests of what a plugin opens at its start",
   socat: "tests that send and receive packets",
+  iperf3: "the bench's throughput",
 };

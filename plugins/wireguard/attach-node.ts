@@ -79,7 +79,10 @@ async function ensureDevice(work: Work, onGuarded: () => void): Promise<NodeDevi
   });
   log.write("info", `data plane of ${config.interface}: ${device.dataPlane}; MTU ${device.mtu}`);
   for (const host of device.unresolved) {
-    log.write("error", `the endpoint ${host} has no address now; its peer waits for the next ADD or CHECK`);
+    log.write(
+      "error",
+      `the endpoint ${host} has no address now (outside of allowedIPs); its peer waits for the next ADD or CHECK`,
+    );
   }
   return device;
 }

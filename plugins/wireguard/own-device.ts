@@ -61,7 +61,7 @@ export async function makeOwnDevice(work: OwnWork, privateKey: Secret): Promise<
   using _device = device;
   const state = await device.read();
   const names = namesToResolve(config.peers, state, Date.now());
-  const resolved = await resolvePeers(names);
+  const resolved = await resolvePeers(names, []);
   const wanted = deviceSettings(config, privateKey, resolved);
   await device.apply(diff(wanted, state, { now: Date.now(), dummy: randomPublicKey }));
   const made = await getLink(node, own.madeAs);

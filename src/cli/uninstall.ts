@@ -5,8 +5,9 @@ import { Code, Fault } from "../fault.ts";
 import { nodeDevices, removeNodeDevice } from "../node/remove.ts";
 import { addonDirectories } from "../os/addon.ts";
 import { type Found, identify, remove } from "../os/executable.ts";
-import { listDirectory } from "../os/file.ts";
+import { listDirectory, removeIfEmpty } from "../os/file.ts";
 import { programs } from "../programs.ts";
+import { SOCKETS } from "../wireguard/wireguard-go.ts";
 import type { Terminal } from "./command.ts";
 import { DEFAULT_BIN_DIRECTORY } from "./install.ts";
 
@@ -56,7 +57,8 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   const directory = resolve(values["bin-dir"]);
   const dryRun = values["dry-run"] === true;
   if (!values.force) refuseWhileLive();
-  for (const { name, pods } of await nodeDevices()) {
+  // To ask the kernel leaves traces of its own (the native addons): not where there are none.
+  for (const { name, pods } of await nodeDevices(identify(STATE_DIRECTORY) !== "absent")) {
     if (pods > 0) {
       terminal.stdout(`keep the WireGuard device ${name}: ${pods} pods are routed through it\n`);
       continue;
@@ -64,6 +66,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     if (!dryRun) await removeNodeDevice(name);
     terminal.stdout(`${dryRun ? "would " : ""}remove the WireGuard device ${name}\n`);
   }
+  if (!dryRun && removeIfEmpty(SOCKETS)) terminal.stdout(`remove ${SOCKETS}\n`);
   const found = new Map(programs.map((program) => [`${directory}/${program}`, identify(`${directory}/${program}`)]));
   const plan = planUninstall(found, traces(directory));
   for (const path of plan.remove) {

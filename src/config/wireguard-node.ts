@@ -5,7 +5,8 @@ import { allowedIPsOf, overlapping, type WantedPeer } from "./wireguard-peer.ts"
 
 /** What of a node a configuration can collide with. */
 export interface NodeFacts {
-  readonly ownPublicKey: PublicKey;
+  /** Absent: known to be none of the peers'. */
+  readonly ownPublicKey?: PublicKey;
   /** The subnets on the node's links, without those of `lo` and of the device itself. */
   readonly subnets: readonly { readonly dev: string; readonly prefix: Prefix }[];
   /** What other WireGuard devices of podvpn on the node keep for themselves. */
@@ -32,7 +33,7 @@ export function nodeConflicts(
   ];
 }
 
-function ownKey(peers: readonly WantedPeer[], own: PublicKey): Issue[] {
+function ownKey(peers: readonly WantedPeer[], own: PublicKey | undefined): Issue[] {
   return peers
     .filter(({ publicKey }) => publicKey === own)
     .map(({ publicKey, place }) => ({

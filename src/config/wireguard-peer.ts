@@ -1,4 +1,4 @@
-import { parseAddress } from "../net/address.ts";
+import { type Address, parseAddress } from "../net/address.ts";
 import { type Endpoint, type NamedEndpoint, parseEndpoint } from "../net/endpoint.ts";
 import { hostPrefix, type Prefix, parsePrefix } from "../net/prefix.ts";
 import { PrefixMap } from "../net/prefix-map.ts";
@@ -64,9 +64,13 @@ export const ENDPOINT_EXPECTED =
 /** A UDP address to which packets can be sent from anywhere on the node: IPv6 link-local would need a zone. */
 export function parsePeerEndpoint(text: string): Endpoint | NamedEndpoint | undefined {
   const endpoint = parseEndpoint(text);
-  // "This network", multicast and reserved (RFC 6890), on the canonical text. Loopback is for a local forwarder.
-  const unusable = /^(?:0|22[4-9]|2[345]\d)\.|^::$|^fe[89ab][\da-f]:|^ff[\da-f]{2}:/;
-  return endpoint !== undefined && "address" in endpoint && unusable.test(endpoint.address) ? undefined : endpoint;
+  return endpoint !== undefined && "address" in endpoint && !isPeerAddress(endpoint.address) ? undefined : endpoint;
+}
+
+/** Whether packets can be sent to the address, as of an endpoint. Loopback is for a local forwarder. */
+export function isPeerAddress(address: Address): boolean {
+  // "This network", multicast and reserved (RFC 6890), and IPv6 link-local, on the canonical text.
+  return !/^(?:0|22[4-9]|2[345]\d)\.|^::$|^fe[89ab][\da-f]:|^ff[\da-f]{2}:/.test(address);
 }
 
 /**

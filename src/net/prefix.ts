@@ -36,7 +36,10 @@ export function prefixOf(address: Address, length: number): Prefix {
   if (!Number.isInteger(length) || length < 0 || length > bits(address)) {
     throw new RangeError(`an IPv${family(address)} prefix has 0 to ${bits(address)} bits, not ${length}`);
   }
-  const bytes = addressBytes(address).map((byte, index) => byte & maskByte(length, index));
+  if (length === bits(address)) return hostPrefix(address);
+  const bytes = addressBytes(address); // a new array
+  for (let index = length >> 3; index < bytes.length; index += 1)
+    bytes[index] = (bytes[index] ?? 0) & maskByte(length, index);
   return `${addressFromBytes(bytes)}/${length}` as Prefix;
 }
 

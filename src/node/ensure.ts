@@ -20,7 +20,7 @@ import { ensureDevice, openDevice } from "../wireguard/open.ts";
 import { applyRouteDifference, routeDifference } from "./differences.ts";
 import { requireFitting } from "./fitting.ts";
 import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameAddress, sameRule } from "./observe.ts";
-import { meshRefusals, meshRoutes, meshRules, recordedTable } from "./plan.ts";
+import { meshRefusals, meshRoutes, meshRules, PROTOCOL_MESH, recordedTable } from "./plan.ts";
 import {
   DEVICE_LOCK_WAIT,
   type DeviceRecord,
@@ -89,7 +89,10 @@ async function ensureLocked(
   const guarded = await isGuarded(nl, next, previous);
   if (guarded) request.onGuarded?.(); // the usual case: the pod's link need not wait for all that follows
   const observed = await observeNode(nl);
-  await requireFittingNode(request, observed);
+  const directory = deviceDirectory(name);
+  using there = guarded ? await openDevice({ name, directory }) : undefined;
+  const known = await there?.read();
+  await requireFittingNode(request, observed, known);
   if (shared) await requireSame(request, next, previous);
   else if (JSON.stringify(next) !== JSON.stringify(previous)) writeDeviceRecord(next);
   const record = shared ? previous : next;
@@ -104,12 +107,18 @@ async function ensureLocked(
     trace("guard of the node set");
   }
 
-  const directory = deviceDirectory(name);
-  const { device, made } = await ensureDevice({ name, directory, dataplane: config.dataplane, lockFd: lock.fd });
+  const { dataplane } = config;
+  const { device, made } = await ensureDevice({
+    name,
+    directory,
+    dataplane,
+    lockFd: lock.fd,
+    ...(guarded && { there }),
+  });
   using _device = device;
   trace("device there");
   if (device.dataPlane !== record.dataPlane) writeDeviceRecord({ ...record, dataPlane: device.dataPlane });
-  const state = await device.read();
+  const state = device === there && known !== undefined ? known : await device.read();
   await applyDifference(device, state, deviceSettings(config, privateKey, new Map()));
   const mtu = config.mtu ?? meshMtu(observed, endpointsOf(config), name);
   const index = await setUp(nl, config, mtu);
@@ -122,7 +131,7 @@ async function ensureLocked(
 
   const names = namesToResolve(config.peers, state, Date.now());
   if (names.length === 0) return { dataPlane: device.dataPlane, mtu, complete: record.complete, unresolved: [] };
-  const resolved = await resolvePeers(names);
+  const resolved = await resolvePeers(names, config.meshPrefixes);
   await applyDifference(device, await device.read(), deviceSettings(config, privateKey, resolved));
   return {
     dataPlane: device.dataPlane,
@@ -135,7 +144,8 @@ async function ensureLocked(
 /** Whether the guard is there already, whole, as an earlier call has made it for the very same prefixes. */
 async function isGuarded(nl: Netlink, record: DeviceRecord, previous: DeviceRecord | undefined): Promise<boolean> {
   if (previous === undefined || !sameGuard(record, previous)) return false;
-  const [broken, routes] = await together(missingOfTable(recordedTable(record)), listRoutes(nl, {}));
+  const ours = { protocol: PROTOCOL_MESH, type: "unreachable" } as const;
+  const [broken, routes] = await together(missingOfTable(recordedTable(record)), listRoutes(nl, ours));
   return broken.length === 0 && routeDifference(meshRefusals(record), routes).add.length === 0;
 }
 
@@ -170,13 +180,18 @@ async function requireSame(
 }
 
 /** @throws Fault 7 for peers and prefixes that collide with what this node is and has. */
-function requireFittingNode({ config, privateKey }: EnsureRequest, observed: Observed): Promise<void> {
-  return requireFitting(config, privateKey, {
+function requireFittingNode(
+  { config, privateKey }: EnsureRequest,
+  observed: Observed,
+  device: DeviceState | undefined,
+): Promise<void> {
+  const facts = {
     subnets: observed.subnets.filter(({ dev }) => dev !== config.interface),
     meshes: meshesOfOthers(config.interface),
     // A table of the mesh's own is asked before the main one.
     routes: config.table === undefined ? foreignRoutes(observed, config.interface) : [],
-  });
+  };
+  return requireFitting(config, privateKey, facts, device);
 }
 
 /** What the other devices of the node refuse to everybody else. */

@@ -42,11 +42,12 @@ export async function releaseNodeDevice(nl: Netlink, name: string, always = fals
 }
 
 /**
- * The WireGuard devices of the node, and how many pods are routed through each. Where somebody has cleared the directory
- * away, a device is known by its guard.
+ * The WireGuard devices of the node, and how many pods are routed through each.
+ * @param byGuard Also those whose directory somebody has cleared away: they are known by their guard.
  */
-export async function nodeDevices(): Promise<{ readonly name: string; readonly pods: number }[]> {
-  const tables = await listTables().catch((): string[] => []); // a kernel without nf_tables has no guard, and no device
+export async function nodeDevices(byGuard: boolean): Promise<{ readonly name: string; readonly pods: number }[]> {
+  // A kernel without nf_tables has no guard, and no device.
+  const tables = byGuard ? await listTables().catch((): string[] => []) : [];
   const guarded = tables.map(meshDeviceOf).filter((name) => name !== undefined);
   const names = new Set([...listDirectory(DEVICES_DIRECTORY), ...guarded]);
   return [...names].map((name) => ({ name, pods: usersOf(name).length }));

@@ -1,6 +1,8 @@
 import type { WantedPeer, WireguardConfig } from "../config/wireguard.ts";
-import { parseAddress } from "../net/address.ts";
+import { isPeerAddress } from "../config/wireguard-peer.ts";
+import { type Address, parseAddress } from "../net/address.ts";
 import type { Endpoint, NamedEndpoint } from "../net/endpoint.ts";
+import { contains, type Prefix } from "../net/prefix.ts";
 import { resolveNames } from "../os/resolve.ts";
 import type { Secret } from "../secret.ts";
 import type { DeviceSettings, DeviceState, Peer } from "../wireguard/device.ts";
@@ -16,7 +18,7 @@ const RESOLVE_WITHIN = 2000;
 export function deviceSettings(
   config: Pick<WireguardConfig, "listenPort" | "fwmark" | "peers">,
   privateKey: Secret,
-  resolved: ReadonlyMap<string, readonly string[]>,
+  resolved: ReadonlyMap<string, readonly Address[]>,
 ): DeviceSettings {
   const { listenPort, fwmark, peers } = config;
   return { privateKey, listenPort, fwmark, peers: peers.map((peer) => settledPeer(peer, resolved)) };
@@ -35,12 +37,32 @@ export function namesToResolve(peers: readonly WantedPeer[], state: DeviceState,
   });
 }
 
-/** Resolves them, each for itself: a name without an address is not in the map. */
-export function resolvePeers(names: readonly string[]): Promise<Map<string, readonly string[]>> {
-  return names.length === 0 ? Promise.resolve(new Map()) : resolveNames(names, RESOLVE_WITHIN);
+/**
+ * Resolves them, each for itself: a name without an address is not in the map.
+ * @param mesh What goes through the device itself, if its encrypted packets would: as of {@link usableAddresses}.
+ */
+export async function resolvePeers(
+  names: readonly string[],
+  mesh: readonly Prefix[],
+): Promise<ReadonlyMap<string, readonly Address[]>> {
+  return names.length === 0 ? new Map() : usableAddresses(await resolveNames(names, RESOLVE_WITHIN), mesh);
 }
 
-function settledPeer(peer: WantedPeer, resolved: ReadonlyMap<string, readonly string[]>): Peer {
+/**
+ * What of the answers can be an endpoint, as it is refused where the configuration has the address itself: not
+ * link-local, not multicast, and not behind a peer, where its own encrypted packets would go into the tunnel. Pure.
+ */
+export function usableAddresses(
+  resolved: ReadonlyMap<string, readonly string[]>,
+  mesh: readonly Prefix[],
+): Map<string, readonly Address[]> {
+  const usable = (address: Address | undefined): address is Address =>
+    address !== undefined && isPeerAddress(address) && !mesh.some((prefix) => contains(prefix, address));
+  const found = [...resolved].map(([name, texts]) => [name, texts.map(parseAddress).filter(usable)] as const);
+  return new Map(found.filter(([, addresses]) => addresses.length > 0));
+}
+
+function settledPeer(peer: WantedPeer, resolved: ReadonlyMap<string, readonly Address[]>): Peer {
   const { publicKey, presharedKey, persistentKeepalive, allowedIPs } = peer;
   const endpoint = peer.endpoint === undefined ? undefined : settledEndpoint(peer.endpoint, resolved);
   return {
@@ -54,10 +76,9 @@ function settledPeer(peer: WantedPeer, resolved: ReadonlyMap<string, readonly st
 
 function settledEndpoint(
   endpoint: Endpoint | NamedEndpoint,
-  resolved: ReadonlyMap<string, readonly string[]>,
+  resolved: ReadonlyMap<string, readonly Address[]>,
 ): Endpoint | undefined {
   if ("address" in endpoint) return endpoint;
-  const addresses = (resolved.get(endpoint.host) ?? []).map(parseAddress).filter((address) => address !== undefined);
-  const [address] = addresses; // getaddrinfo's order (RFC 6724)
+  const [address] = resolved.get(endpoint.host) ?? []; // getaddrinfo's order (RFC 6724)
   return address === undefined ? undefined : { address, port: endpoint.port };
 }

@@ -12,6 +12,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   truncateSync,
@@ -116,6 +117,21 @@ export function removeTree(path: string): void {
   effect(`remove ${path}`);
 }
 
+/** Removes a directory that has nothing in it. @returns False when there is none, or when it is in use. @throws Fault 5. */
+export function removeIfEmpty(path: string): boolean {
+  const removed = translated(path, () => {
+    try {
+      rmdirSync(path);
+      return true;
+    } catch (error) {
+      if (["ENOENT", "ENOTDIR", "ENOTEMPTY", "EBUSY"].includes(errnoOf(error) ?? "")) return false;
+      throw error;
+    }
+  });
+  if (removed) effect(`remove ${path}`);
+  return removed;
+}
+
 function absent<T>(path: string, read: () => T): T | undefined {
   return translated(path, () => {
     try {
@@ -179,9 +195,10 @@ export function deviceRefusal(path: string): string | undefined {
 /** Empties the file when it has more than `bytes`; nothing there is fine. @throws Fault 5. */
 export function truncateAbove(path: string, bytes: number): void {
   translated(path, () => {
-    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) > bytes) truncateSync(path);
+    if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) <= bytes) return;
+    truncateSync(path);
+    effect(`truncate ${path}`);
   });
-  effect(`truncate ${path}`);
 }
 
 /** A file that may hold a secret: whose it is, its type and permission bits, and its bytes if it is a regular file. */

@@ -32,7 +32,7 @@ export interface Lock extends Disposable {
  */
 export async function lockDirectory(path: string, options: LockOptions): Promise<Lock | undefined> {
   const { create, shared = false, wait } = options;
-  const until = Date.now() + wait;
+  const until = performance.now() + wait; // not the clock: somebody may set it
   for (;;) {
     if (create) mkdirPrivate(path);
     const fd = openDirectory(path);
@@ -59,7 +59,7 @@ async function acquire(fd: number, path: string, shared: boolean, until: number)
     throw new Fault(Code.io, `cannot lock ${path} (${errno})`, "put it on a file system that supports flock(2)");
   }
   // flock(1) waits on our open file, with a bound, in a process of its own: a blocked thread of ours could not be ended.
-  const seconds = Math.max(0.1, (until - Date.now()) / 1000);
+  const seconds = Math.max(0.1, (until - performance.now()) / 1000);
   const { code } = await run("flock", [shared ? "--shared" : "--exclusive", "--timeout", seconds.toFixed(1), "3"], {
     extraFds: [fd],
     timeout: seconds * 1000 + 2000,

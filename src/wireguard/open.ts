@@ -23,6 +23,8 @@ export interface EnsureOptions extends DeviceOptions {
   readonly dataplane: DataPlane | "auto";
   /** See `DaemonOptions.lockFd`. */
   readonly lockFd: number;
+  /** What {@link openDevice} has just found, or undefined; absent: it is looked for. */
+  readonly there?: Device | undefined;
 }
 
 /** Milliseconds in which a wireguard-go has to be ready: it takes ten. */
@@ -47,7 +49,7 @@ export async function ensureDevice(
   options: EnsureOptions,
 ): Promise<{ readonly device: Device; readonly made: boolean }> {
   const { name, directory, dataplane, lockFd } = options;
-  const there = await openDevice(options);
+  const there = "there" in options ? options.there : await openDevice(options);
   if (there !== undefined && (dataplane === "auto" || there.dataPlane === dataplane)) {
     if (there.dataPlane === "userspace") trimDeviceLog(directory);
     return { device: there, made: false };

@@ -4,7 +4,7 @@ import { type Endpoint, endpointText, parseEndpoint } from "../net/endpoint.ts";
 import { type Prefix, parsePrefix } from "../net/prefix.ts";
 import { Secret } from "../secret.ts";
 import type { DeviceChange, DeviceState, PeerChange, PeerState } from "./device.ts";
-import { isZero, KEY_LENGTH, publicKeyBytes, publicKeyFrom } from "./key.ts";
+import { KEY_LENGTH, publicKeyBytes, publicKeyFrom } from "./key.ts";
 import { type Limits, splitChange } from "./split.ts";
 
 // The configuration protocol of the user-space implementations (https://www.wireguard.com/xplatform/): lines of
@@ -55,6 +55,7 @@ function line(key: string, value: string | number | undefined): string[] {
 }
 
 const NO_KEY = new Uint8Array(KEY_LENGTH);
+const NO_KEY_HEX = "00".repeat(KEY_LENGTH);
 
 function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
@@ -130,8 +131,7 @@ function peerState(peer: Section): PeerState {
 /** A private or preshared key; undefined for the key of zeros, which is how a device says that it has none. */
 function secretKey(values: readonly string[] | undefined): Secret | undefined {
   const [text] = values ?? [];
-  const bytes = text === undefined ? NO_KEY : keyBytes(text, "a secret key");
-  return isZero(bytes) ? undefined : new Secret(bytes);
+  return text === undefined || text === NO_KEY_HEX ? undefined : new Secret(keyBytes(text, "a secret key"));
 }
 
 function keyBytes(text: string, key: string): Uint8Array {
@@ -141,7 +141,8 @@ function keyBytes(text: string, key: string): Uint8Array {
 
 /** A decimal number, 0 when it is not told; by default up to what the protocol's widest fields have. */
 function integer(section: Section, key: string, most = 2 ** 64): number {
-  const [text = "0"] = section.get(key) ?? [];
+  const text = section.get(key)?.[0] ?? "0";
+  if (text === "0") return 0;
   const value = Number(text);
   if (!/^\d{1,20}$/.test(text) || value > most) throw unreadable(`${key} is not a number that it can be`);
   return value;

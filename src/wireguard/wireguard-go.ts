@@ -9,7 +9,7 @@ import { GET, parseGet } from "./uapi.ts";
 // wireguard-go as a process of ours; how it behaves is in docs/facts/wireguard.md.
 
 /** Where every wireguard-go has its socket, which is compiled into it. */
-const SOCKETS = "/var/run/wireguard";
+export const SOCKETS = "/var/run/wireguard";
 
 /** Where distributions and `make install` put it. */
 const DIRECTORIES = ["/usr/bin", "/usr/local/bin", "/usr/sbin", "/usr/local/sbin"];

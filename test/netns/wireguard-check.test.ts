@@ -306,6 +306,20 @@ describe("CHECK", () => {
     await eventually("the peer has learnt the new port", 10_000, () => next.pod.ping(peer.ip));
   });
 
+  test("says in logFile where WireGuard is done, as ADD and STATUS do", async () => {
+    const logFile = "/opt/podvpn-check.log";
+    const configuration = conf(1, { logFile });
+    await using added = await mesh.addedPod(1, "logged", configuration);
+    await added.pod.check(configuration, BUILT);
+    await added.pod.runtime(BUILT).status({ ...configuration, cniVersion: "1.1.0" });
+    const lines = (await node.readFile(logFile)).split("\n").filter((line) => line.includes("data plane"));
+    expect(lines.map((line) => line.replace(/^\S+ /, ""))).toEqual([
+      expect.stringMatching(/^info ADD .*: data plane of podvpn0: userspace; MTU 1420$/),
+      expect.stringMatching(/^info CHECK .*: data plane of podvpn0: userspace$/),
+      expect.stringMatching(/^info STATUS .*: data plane: userspace$/),
+    ]);
+  });
+
   test("of a key file that has become unreadable for us alone is an error, and changes nothing", async () => {
     await using added = await mesh.addedPod(1, "open", conf());
     const before = await shownDevice(node);

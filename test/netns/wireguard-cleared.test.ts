@@ -56,7 +56,7 @@ describe("a node whose /run/podvpn somebody has cleared", () => {
       [["ip", "route", "show", "table", "all"], /proto 174/],
       [["ip", "-6", "route", "show", "table", "all"], /proto 174/],
       [["nft", "list", "tables"], /podvpn-mesh/],
-      [["ls", "/run", "/run/wireguard"], /podvpn|sock/],
+      [["ls", "/run"], /podvpn|wireguard/],
     ] as const) {
       expect((await node.exec([...command])).stdout).not.toMatch(gone);
     }

@@ -8,7 +8,7 @@ import { eventually } from "./support/eventually.ts";
 import { failure } from "./support/failed-add.ts";
 import { FaultyPlugin } from "./support/faulty.ts";
 import { Gate, HELD } from "./support/gate.ts";
-import { keyPair, Mesh, nodeAddress, nodeAddress6, PLAIN } from "./support/mesh.ts";
+import { ENCRYPTED, keyPair, Mesh, nodeAddress, nodeAddress6, PLAIN } from "./support/mesh.ts";
 import { ensureBy, killWireguardGo, reboot, withoutDevice } from "./support/mesh-device.ts";
 import { mountedOver } from "./support/mounted.ts";
 import { BOUND_PAYLOAD, Receiver, spoof, Talkers } from "./support/wire.ts";
