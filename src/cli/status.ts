@@ -20,7 +20,11 @@ counts as neither ("adding").
           containerID, ifname, pod (in Kubernetes: namespace, name), addresses,
           state (up, down, adding), since, server (the hub) or interface (the
           device), problems; devices: as "podvpn wg show --json" has them, but
-          peers: total, alive; damage: records that cannot be read
+          peers: total, alive, and hints; damage: records that cannot be read
+
+Firewalls of others that refuse forwarded packets are told with the command that
+mends it ("hints"). They make nothing unhealthy: podvpn cannot tell whether
+they let the pods' packets pass all the same.
 
 Exit status: 0 when all is up, 1 when something is not.
 `;

@@ -46,6 +46,8 @@ export interface DeviceView {
   readonly peers: readonly PeerView[];
   /** What of it does not work, in words. */
   readonly problems: readonly string[];
+  /** What may keep packets from it though it works, in words: firewalls that others have on the node. */
+  readonly hints?: readonly string[];
 }
 
 /** Milliseconds for one device: one that hangs must not hide the others. */

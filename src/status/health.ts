@@ -1,3 +1,4 @@
+import { forwardingObstacles, obstacleText } from "../forwarding/obstacles.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { isRoute, listRoutes } from "../netlink/routes.ts";
@@ -31,6 +32,20 @@ export async function missingOfDeviceGuard({ ref }: Pick<DeviceView, "ref">): Pr
     const table = recordedTable(record);
     const missing = [...(await missingOfTable(table)), ...(await missingRefusals(nl, record))];
     return missing.map((what) => `missing: ${what}`);
+  } catch (error) {
+    return [problemOf(error)];
+  }
+}
+
+/**
+ * Firewalls of others that refuse what is forwarded between a device of the node and its pods, each with the command that
+ * mends it. No problem of the device: what such a chain jumps to may accept it all the same.
+ */
+export async function firewallsOf({ ref }: Pick<DeviceView, "ref">): Promise<string[]> {
+  if (ref.of === "pod") return [];
+  const { interface: device, podSubnets } = ref.record;
+  try {
+    return (await forwardingObstacles({ device, subnets: podSubnets })).map(obstacleText);
   } catch (error) {
     return [problemOf(error)];
   }

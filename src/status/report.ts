@@ -42,6 +42,7 @@ export function statusJson(status: Status, now: number): string {
       ...deviceIdentity(view),
       peers: { total: view.peers.length, alive: peersAlive(view, now) },
       problems: view.problems,
+      hints: view.hints ?? [],
     })),
     damage: status.damage,
   };
@@ -78,11 +79,14 @@ function attachmentRow({ record, state, addresses, problems }: AttachmentView, n
 }
 
 function deviceRow(view: DeviceView, now: number): Row {
-  const { interface: name, network, listenPort, peers, problems } = view;
+  const { interface: name, network, listenPort, peers, problems, hints = [] } = view;
   const alive = `${peersAlive(view, now)}/${peers.length}`;
   const port = listenPort === 0 ? "-" : String(listenPort);
   const state = problems.length === 0 ? "up" : "down";
-  return { cells: [name, ownerText(view), network, planeText(view), port, alive, state], notes: problems };
+  return {
+    cells: [name, ownerText(view), network, planeText(view), port, alive, state],
+    notes: [...problems, ...hints],
+  };
 }
 
 function attachmentObject({ record, state, addresses, server, problems }: AttachmentView) {

@@ -4,7 +4,7 @@ import { listDirectory } from "../os/file.ts";
 import { type AttachmentView, viewAttachment } from "./attachments.ts";
 import { isBusy } from "./busy.ts";
 import { type DeviceRef, type DeviceView, listDevices, problemOf, readDevice } from "./devices.ts";
-import { missingOfDeviceGuard, silence } from "./health.ts";
+import { firewallsOf, missingOfDeviceGuard, silence } from "./health.ts";
 
 /** How this node is. */
 export interface Status {
@@ -43,8 +43,12 @@ export function problemsFor(user: WireguardAttachment, devices: readonly DeviceV
 
 /** Undefined for one that an ADD is making at this moment. */
 async function viewDevice(ref: DeviceRef, now: number): Promise<DeviceView | undefined> {
-  const [read, guard] = await Promise.all([readDevice(ref), missingOfDeviceGuard({ ref })]);
-  const view = { ...read, problems: [...read.problems, ...guard, ...silence(read, now)] };
+  const [read, guard, hints] = await Promise.all([
+    readDevice(ref),
+    missingOfDeviceGuard({ ref }),
+    firewallsOf({ ref }),
+  ]);
+  const view = { ...read, problems: [...read.problems, ...guard, ...silence(read, now)], hints };
   if (ref.of === "pod") return ref.record.phase === "ready" ? view : undefined; // the pod itself tells then
   const isNew = !ref.record.complete && view.problems.length > 0;
   return isNew && (await isBusy(deviceDirectory(ref.record.interface))) ? undefined : view;

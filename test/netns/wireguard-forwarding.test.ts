@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Node } from "../../src/testbed/node.ts";
 import type { Snapshot } from "../../src/testbed/snapshot.ts";
+import { podvpnJson } from "./support/cli.ts";
 import { BUILT } from "./support/cluster.ts";
 import { eventually } from "./support/eventually.ts";
 import { failure } from "./support/failed-add.ts";
@@ -73,7 +74,7 @@ describe("a FORWARD chain that drops", () => {
     expect(await peer.pod.ping(a.ip6)).toBe(true);
   });
 
-  test("of somebody else's nft table stays as it is, and the log names it with the command that mends it", async () => {
+  test("of somebody else's nft table stays as it is, and log and status name it with the command that mends it", async () => {
     const table =
       "add table inet other; add chain inet other pass { type filter hook forward priority 0; policy drop; }";
     await using _table = await changed(`nft '${table}'; rm -f ${LOG}`, "nft delete table inet other");
@@ -82,7 +83,10 @@ describe("a FORWARD chain that drops", () => {
     const log = await node.readFile(LOG);
     expect(log).toMatch(/ADD .*the chain pass of the nft table inet other refuses forwarded packets/);
     const [, command = "false"] = /run `(nft '[^`]*')`/.exec(log) ?? [];
+    const hints = async () => (await podvpnJson<HintedStatus>(node, 0, "status")).devices[0]?.hints;
+    expect(await hints()).toEqual([expect.stringContaining(command)]);
     await sh(command);
+    expect(await hints()).toEqual([]);
     expect(await a.pod.ping(peer.ip)).toBe(true);
     expect(await peer.pod.ping(a.ip6)).toBe(true);
     await sh(`rm ${LOG}`);
@@ -90,6 +94,10 @@ describe("a FORWARD chain that drops", () => {
     expect(await node.readFile(LOG)).not.toContain("refuses");
   });
 });
+
+interface HintedStatus {
+  readonly devices: readonly { readonly hints: readonly string[] }[];
+}
 
 describe("kernel settings", () => {
   /** All that a device may have changed, but for the interfaces that come and go. */
