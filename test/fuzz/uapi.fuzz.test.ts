@@ -2,7 +2,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { Fault } from "../../src/fault.ts";
 import type { DeviceState } from "../../src/wireguard/device.ts";
 import { encodeSet, parseGet } from "../../src/wireguard/uapi.ts";
-import { Memory, mutate, Random } from "./support/mutate.ts";
+import { mutate } from "./support/mutate.ts";
+import { Memory, Random } from "./support/random.ts";
 
 /** How many inputs, and the one number that all of them follow from: FUZZ_SEED repeats a run. */
 const INPUTS = 1_000_000;

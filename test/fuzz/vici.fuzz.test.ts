@@ -12,6 +12,7 @@ import {
 } from "vici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EXCHANGES, recorded } from "../unit/vici/support/recorded.ts";
+import { Memory, Random } from "./support/random.ts";
 
 /** How many inputs, and the one number that all of them follow from: FUZZ_SEED repeats a run. */
 const INPUTS = 1_000_000;
@@ -20,35 +21,6 @@ const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 0x100000000);
 
 /** The most that a run may have resident more than at its start, in bytes. */
 const MEMORY = 300 * 1024 * 1024;
-
-/** Numbers that look random, the same for the same seed (mulberry32). */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** A whole number from 0 to `end` - 1. */
-  below(end: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 0x100000000) * end);
-  }
-
-  pick<T>(items: readonly T[]): T {
-    const item = items[this.below(items.length)];
-    if (item === undefined) throw new Error("nothing to pick from");
-    return item;
-  }
-
-  bytes(length: number): Buffer {
-    const bytes = Buffer.alloc(length);
-    for (let index = 0; index < length; index += 1) bytes[index] = this.below(256);
-    return bytes;
-  }
-}
 
 /** Bytes at the edges of what a length or a type can be. */
 const EDGES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x7f, 0x80, 0xff];
@@ -122,16 +94,6 @@ function tryPacket(bytes: Buffer): "decoded" | "refused" {
   } catch (error) {
     if (error instanceof ViciError && error.code === "PROTOCOL") return "refused";
     throw error;
-  }
-}
-
-/** The most resident above the start, as seen by {@link look}. */
-class Memory {
-  readonly #start = process.memoryUsage.rss();
-  most = 0;
-
-  look(): void {
-    this.most = Math.max(this.most, process.memoryUsage.rss() - this.#start);
   }
 }
 

@@ -6,6 +6,7 @@ import type { WantedPeer } from "../../src/config/wireguard-peer.ts";
 import { Fault } from "../../src/fault.ts";
 import { endpointText } from "../../src/net/endpoint.ts";
 import { encodeKey } from "../../src/wireguard/key.ts";
+import { Memory, Random } from "./support/random.ts";
 
 /** How many inputs, and the one number that all of them follow from: FUZZ_SEED repeats a run. */
 const INPUTS = 1_000_000;
@@ -14,29 +15,6 @@ const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 0x100000000);
 
 /** The most that a run may have resident more than at its start, in bytes. */
 const MEMORY = 300 * 1024 * 1024;
-
-/** Numbers that look random, the same for the same seed (mulberry32). */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** A whole number from 0 to `end` - 1. */
-  below(end: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 0x100000000) * end);
-  }
-
-  pick<T>(items: readonly T[]): T {
-    const item = items[this.below(items.length)];
-    if (item === undefined) throw new Error("nothing to pick from");
-    return item;
-  }
-}
 
 const PRIVATE = Buffer.from("private-key-never-to-be-seen-QzX").toString("base64");
 const SHARED = Buffer.from("preshared-key-not-to-be-seen-9Kx").toString("base64");
@@ -110,16 +88,6 @@ function mutate(random: Random): string {
   let text = random.pick(CORPUS);
   for (let count = 1 + random.below(4); count > 0; count -= 1) text = random.pick(MUTATIONS)(text, random);
   return text;
-}
-
-/** The most resident above the start, as seen by {@link look}. */
-class Memory {
-  readonly #start = process.memoryUsage.rss();
-  most = 0;
-
-  look(): void {
-    this.most = Math.max(this.most, process.memoryUsage.rss() - this.#start);
-  }
 }
 
 /** The file that says the same, as wg(8) would write it. */
