@@ -1,9 +1,6 @@
 import type { WireguardConfig } from "../config/wireguard.ts";
 import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
-import { aggregate } from "../net/aggregate.ts";
-import { ensureAddress, ensureNoAddress, type LinkAddress, listAddresses } from "../netlink/addresses.ts";
-import { getLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { listRoutes } from "../netlink/routes.ts";
 import { ensureNoRule, ensureRule, type Rule } from "../netlink/rules.ts";
@@ -11,7 +8,6 @@ import { ensureTableAs } from "../nftables/apply.ts";
 import { missingOfTable } from "../nftables/missing.ts";
 import { type Lock, lockDirectory } from "../os/lock.ts";
 import { trace } from "../os/trace.ts";
-import type { Secret } from "../secret.ts";
 import { together } from "../together.ts";
 import type { DataPlane, Device, DeviceSettings, DeviceState } from "../wireguard/device.ts";
 import { diff, isEmpty } from "../wireguard/diff.ts";
@@ -19,7 +15,8 @@ import { randomPublicKey } from "../wireguard/keys.ts";
 import { ensureDevice, openDevice } from "../wireguard/open.ts";
 import { applyRouteDifference, routeDifference } from "./differences.ts";
 import { requireFitting } from "./fitting.ts";
-import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameAddress, sameRule } from "./observe.ts";
+import { nextRecord, sameGuard } from "./next-record.ts";
+import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, PROTOCOL_MESH, recordedTable } from "./plan.ts";
 import {
   DEVICE_LOCK_WAIT,
@@ -29,24 +26,11 @@ import {
   readDeviceRecord,
   writeDeviceRecord,
 } from "./record.ts";
-import { usersOf } from "./remove.ts";
+import type { EnsureRequest } from "./request.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "./settings.ts";
+import { isOfOthers, requireSame } from "./sharing.ts";
 import { meshMtu } from "./underlay.ts";
-import { setUpLink } from "./up.ts";
-
-/** What the node's device shall be. */
-export interface EnsureRequest {
-  readonly config: WireguardConfig;
-  /** Whose configuration it is. */
-  readonly network: string;
-  readonly privateKey: Secret;
-  /** Directory of the attachment that asks: it does not count as another user of the device. */
-  readonly attachment: string;
-  /** Called when the device is this call's alone: from now on there may be something to release. */
-  readonly onHeld?: () => void;
-  /** Called when nothing of the mesh can leave the node, or be taken in, in plain any more. */
-  readonly onGuarded?: () => void;
-}
+import { setUpDevice } from "./up.ts";
 
 /** A device of the node that is as it shall be. */
 export interface NodeDevice {
@@ -121,7 +105,7 @@ async function ensureLocked(
   const state = device === there && known !== undefined ? known : await device.read();
   await applyDifference(device, state, deviceSettings(config, privateKey, new Map()));
   const mtu = config.mtu ?? meshMtu(observed, endpointsOf(config), name);
-  const index = await setUp(nl, config, mtu);
+  const index = await setUpDevice(nl, config, mtu);
   trace("device has its peers and is up");
   const allowedIPs = config.peers.flatMap((peer) => peer.allowedIPs);
   // Those of a device that was made just now have gone with the one before.
@@ -149,36 +133,6 @@ async function isGuarded(nl: Netlink, record: DeviceRecord, previous: DeviceReco
   return broken.length === 0 && routeDifference(meshRefusals(record), routes).add.length === 0;
 }
 
-function sameGuard(one: DeviceRecord, other: DeviceRecord): boolean {
-  return one.table === other.table && one.guarded.join() === other.guarded.join();
-}
-
-function sameLink(one: DeviceRecord, other: DeviceRecord): boolean {
-  const addresses = ({ addresses: all }: DeviceRecord) => JSON.stringify(all);
-  return one.fwmark === other.fwmark && one.mtu === other.mtu && addresses(one) === addresses(other);
-}
-
-/**
- * Of two networks that share a device the first one's configuration holds, and the second must have the very same.
- * @throws Fault 7.
- */
-async function requireSame(
-  { config, privateKey }: EnsureRequest,
-  record: DeviceRecord,
-  previous: DeviceRecord,
-): Promise<void> {
-  const name = config.interface;
-  using device = await openDevice({ name, directory: deviceDirectory(name) });
-  const wanted = deviceSettings(config, privateKey, new Map());
-  const change = device === undefined ? undefined : diff(wanted, await device.read(), options());
-  if (sameGuard(record, previous) && sameLink(record, previous) && (change === undefined || isEmpty(change))) return;
-  throw new Fault(
-    Code.invalidConfig,
-    `wireguard.interface is "${name}", which pods of network ${previous.network} use with another configuration`,
-    "give each network an interface (and a listenPort) of its own, or the very same wireguard object",
-  );
-}
-
 /** @throws Fault 7 for peers and prefixes that collide with what this node is and has. */
 function requireFittingNode(
   { config, privateKey }: EnsureRequest,
@@ -201,40 +155,6 @@ function meshesOfOthers(device: string) {
     .flatMap(({ interface: dev, network, guarded }) => guarded.map((prefix) => ({ dev, network, prefix })));
 }
 
-/**
- * Whether pods of other networks use the device: then it has their configuration, and no other. Also when the network
- * that came first has no pods any more: those that share the device are still there.
- */
-function isOfOthers({ network, config, attachment }: EnsureRequest, previous: DeviceRecord): boolean {
-  if (previous.network === network) return false;
-  return usersOf(config.interface, attachment).some((record) => record.network !== network);
-}
-
-/** Guarded is what was, too, as long as there are pods that may still send there: a peer that goes opens nothing. */
-function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined): DeviceRecord {
-  const { config, network, attachment } = request;
-  const { interface: name, meshPrefixes, table, fwmark, mtu, addresses, removeWithLastPod, peers } = config;
-  const before = previous?.guarded ?? [];
-  const inUse = before.join() !== meshPrefixes.join() && usersOf(name, attachment).length > 0;
-  const names = peers.flatMap(({ publicKey, name: text }) => (text === undefined ? [] : [[publicKey, text] as const]));
-  return {
-    version: 1,
-    interface: name,
-    network,
-    complete: previous?.complete ?? false,
-    dataPlane: previous?.dataPlane ?? "userspace",
-    podSubnets: previous?.podSubnets ?? [],
-    guarded: inUse ? aggregate([...meshPrefixes, ...before]) : meshPrefixes,
-    ...(table === undefined ? {} : { table }),
-    fwmark,
-    ...(mtu === undefined ? {} : { mtu }),
-    addresses,
-    sysctls: previous?.sysctls ?? [],
-    removeWithLastPod,
-    peerNames: Object.fromEntries(names),
-  };
-}
-
 async function applyDifference(device: Device, state: DeviceState, wanted: DeviceSettings): Promise<void> {
   const change = diff(wanted, state, options());
   if (!isEmpty(change)) await device.apply(change);
@@ -242,22 +162,6 @@ async function applyDifference(device: Device, state: DeviceState, wanted: Devic
 
 function options() {
   return { now: Date.now(), dummy: randomPublicKey };
-}
-
-/** @returns Index of the device. */
-async function setUp(nl: Netlink, config: WireguardConfig, mtu: number): Promise<number> {
-  const link = await getLink(nl, config.interface);
-  if (link === undefined) {
-    throw new Fault(Code.kernel, `the interface ${config.interface} has gone during ADD`, "try again");
-  }
-  if (link.mtu !== mtu || !link.up) await setUpLink(nl, link.index, mtu, config.listenPort);
-  const wanted = config.addresses.map(({ address, prefixLength }): LinkAddress => {
-    return { index: link.index, address, prefixLength, scope: "universe", flags: ["nodad"] };
-  });
-  const existing = (await listAddresses(nl, link.index)).filter(({ scope }) => scope === "universe");
-  for (const entry of wanted) if (!existing.some((one) => sameAddress(one, entry))) await ensureAddress(nl, entry);
-  for (const entry of existing) if (!wanted.some((one) => sameAddress(one, entry))) await ensureNoAddress(nl, entry);
-  return link.index;
 }
 
 async function applyRules(nl: Netlink, wanted: readonly Rule[], existing: readonly Rule[]): Promise<void> {
