@@ -30,7 +30,15 @@ export default defineConfig({
       ring("build", { timeout: 180_000, parallel: false }),
       // One file at a time: real daemons on two cores would measure each other's load.
       ring("netns", { timeout: 120_000, parallel: false }),
-      // For a machine whose kernel has what this one's may lack: not part of `npm test`.
+      // Black box: any plugin against the CNI specification.
+      ring("conformance", { timeout: 120_000, parallel: false }),
+      // The programs that call plugins on a real node: cnitool, podman, containerd.
+      ring("runtimes", { timeout: 180_000, parallel: false }),
+      // Random faults on three nodes; the number of them is an option of its own command.
+      ring("soak", { timeout: 7_200_000, parallel: false }),
+      // A kubelet and an API server, built from source: not part of `npm test`.
+      ring("kubernetes", { timeout: 900_000, parallel: false }),
+      // Runs on an emulated machine, whose kernel has what this one's may lack.
       ring("lab", { timeout: 600_000, parallel: false }),
     ],
   },
