@@ -8,6 +8,7 @@ import { directoryOf } from "./support/device-driver.ts";
 import { DeviceNode, NAME } from "./support/device-node.ts";
 import { deviceSuite } from "./support/device-suite.ts";
 import { eventually } from "./support/eventually.ts";
+import { stopped } from "./support/wg.ts";
 
 describe("a user-space device", () => {
   deviceSuite("userspace");
@@ -98,7 +99,7 @@ describe("wireguard-go", () => {
   test("that hangs is found out within a bound, and replaced", async () => {
     await device.ensure();
     const hanging = await only();
-    await kill("STOP", hanging);
+    await stopped(node, String(hanging));
     expect(await device.open()).toBeNull();
     expect(await device.ensure()).toMatchObject({ made: true });
     expect(await only()).not.toBe(hanging);

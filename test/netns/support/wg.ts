@@ -70,3 +70,17 @@ export async function killed(node: Node, pid: string): Promise<void> {
     return (await node.exec(["kill", "-0", pid], { check: false })).code !== 0;
   });
 }
+
+/** Stops a process of the node by SIGSTOP, and waits until none of its threads runs any more: kill(2) does not. */
+export async function stopped(node: Node, pid: string): Promise<void> {
+  await node.exec(["kill", "-STOP", pid]);
+  await eventually("it has stopped", 5000, async () => {
+    const { stdout } = await node.exec(
+      ["sh", "-c", `grep -hv '^State:.T' /proc/${pid}/task/*/status | grep -c ^State:`],
+      {
+        check: false,
+      },
+    );
+    return stdout.trim() === "0";
+  });
+}
