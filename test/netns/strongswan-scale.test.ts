@@ -96,9 +96,9 @@ describe("ten pods at once on a bridge that does not exist yet", () => {
     const first = results[0];
     if (first === undefined) throw new Error("no result");
     // Nine at once through user-space ESP: slow on a busy machine, but none may be lost.
-    const answered = ["ping", "-n", "-c", "2", "-i", "0.1", "-W", "20", virtualIP(first)];
+    const ping = ["ping", "-n", "-c", "2", "-i", "0.1", "-W", "20", virtualIP(first)] as const;
     const reached = await Promise.all(
-      pods.slice(1).map(async (pod) => (await pod.exec(answered, { check: false })).stdout.includes(" 2 received")),
+      pods.slice(1).map(async (pod) => (await pod.exec(ping, { check: false })).stdout.includes(" 2 received")),
     );
     expect(reached).toEqual(Array(9).fill(true));
     await removeAtOnce(pods, configuration);
