@@ -25,3 +25,19 @@ export const testPackages = {
   socat: "tests that send and receive packets",
   iperf3: "the bench's throughput",
 };
+
+/** For the tests with the programs that call plugins on real nodes. */
+export const runtimesPackages = {
+  podman: "podman with the CNI backend",
+  crun: "the OCI runtime under podman",
+  containerd: "containerd with CRI",
+  runc: "the OCI runtime under containerd",
+  conmon: "the parent of podman's containers",
+  "busybox-static": "all that is in the containers' image",
+};
+
+/** For the tests on an emulated machine. */
+export const labPackages = {
+  "qemu-system-x86": "the emulated machine",
+  "busybox-static": "its first process",
+};

@@ -1,12 +1,13 @@
 // Makes a fresh machine ready: Debian packages, npm packages, the build. Quick when nothing is missing.
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { runtimePackages, testPackages } from "./packages.mjs";
+import { labPackages, runtimePackages, runtimesPackages, testPackages } from "./packages.mjs";
 import { Failure, node, root, run } from "./run.mjs";
 
 /**
- * @param {{ need: ("root" | "apt" | "test" | "npm" | "build")[] }} options What the caller is about to use: root's
- *   rights; the programs of `runtimePackages`; those of `testPackages`; npm packages; the executable in dist/.
+ * @param {{ need: ("root" | "apt" | "test" | "runtimes" | "lab" | "npm" | "build")[] }} options What the caller is about
+ *   to use: root's rights; the programs of `runtimePackages`, `testPackages`, `runtimesPackages` and `labPackages`; npm
+ *   packages; the executable in dist/.
  */
 export async function setup({ need }) {
   if (process.platform !== "linux" || process.arch !== "x64") {
@@ -18,6 +19,8 @@ export async function setup({ need }) {
   const packages = {
     ...(need.includes("apt") ? runtimePackages : {}),
     ...(need.includes("test") ? testPackages : {}),
+    ...(need.includes("runtimes") ? runtimesPackages : {}),
+    ...(need.includes("lab") ? labPackages : {}),
   };
   if (Object.keys(packages).length > 0) await installDebianPackages(packages);
   if (need.includes("npm") || need.includes("build")) await installNpmPackages();

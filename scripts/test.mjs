@@ -1,9 +1,10 @@
-// All tests, or one ring of them: node scripts/test.mjs [unit|fuzz|build|netns|all]
+// All tests, or one ring of them: node scripts/test.mjs [unit|fuzz|build|netns|conformance|runtimes|soak|lab|all]
 // The last line is always `N passed, N failed`, over all suites; the exit status says the same.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { check } from "./check.mjs";
+import { runLab } from "./lab.mjs";
 import { bin, Failure, node, run } from "./run.mjs";
 import { score } from "./score.mjs";
 import { setup } from "./setup.mjs";
@@ -14,6 +15,16 @@ const rings = {
   fuzz: [],
   build: ["root", "apt", "test", "build"],
   netns: ["root", "apt", "test", "build"],
+  conformance: ["root", "apt", "test", "build"],
+  runtimes: ["root", "apt", "test", "runtimes", "build"],
+  soak: ["root", "apt", "test", "build"],
+  lab: ["root", "apt", "test", "lab", "build"],
+};
+
+/** How a ring is run where vitest on this very machine is not the way. */
+const runners = {
+  // The short form; all of it is `npm run test:lab`.
+  lab: (timeout) => runLab({ short: true, files: [], timeout }),
 };
 
 /** For everything together, set-up included. What does not end until then is killed and counts as failed. */
@@ -49,13 +60,16 @@ async function part(name, action) {
   }
 }
 
+/** Milliseconds until everything must have ended. */
+const remaining = () => Math.max(deadline - Date.now(), 1);
+
 async function runRing(name) {
   const directory = mkdtempSync(join(tmpdir(), "podvpn-test-"));
   try {
     const report = join(directory, "report.json");
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
     const args = [bin("vitest"), "run", "--project", name, ...reporters];
-    const { code, timedOut } = await run(node, args, { timeout: Math.max(deadline - Date.now(), 1) });
+    const { code, timedOut } = await run(node, args, { timeout: remaining() });
     if (timedOut)
       throw new Failure(`${name} was killed: everything together must end within ${BOUND / 60_000} minutes.`);
     return score(report, code);
@@ -80,7 +94,7 @@ async function main(wanted) {
   for (const name of names) {
     await part(name, async () => {
       if (rings[name].includes("build")) await setup({ need: ["build"] });
-      return runRing(name);
+      return name in runners ? runners[name](remaining()) : runRing(name);
     });
   }
 }

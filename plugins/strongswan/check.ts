@@ -1,6 +1,7 @@
 import { bridgeCheck } from "../../src/attachment/bridge.ts";
 import { podGuard } from "../../src/attachment/guard.ts";
 import { missingMasquerade } from "../../src/attachment/link.ts";
+import { missingLinkAddresses } from "../../src/attachment/link-addresses.ts";
 import { nodeRoutes } from "../../src/attachment/node.ts";
 import {
   attachmentDirectory,
@@ -19,7 +20,8 @@ import { getLink } from "../../src/netlink/links.ts";
 import { openRoute } from "../../src/netlink/open.ts";
 import { isRoute, listRoutes } from "../../src/netlink/routes.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
-import { inNetns, openNetns } from "../../src/os/namespace.ts";
+import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
+import { requireSameIPs } from "./virtual-ips.ts";
 
 /** Milliseconds that charon gets to answer. */
 const VICI_TIMEOUT = 2000;
@@ -41,15 +43,19 @@ export async function check(call: CheckCall): Promise<void> {
       "delete the pod, so that it is added again",
     );
   }
-  await checkTunnel(directory, record);
+  if (record.shared === undefined) await checkTunnel(directory, record);
+  else await (await import("./check-node.ts")).checkShared({ ...record, shared: record.shared });
   const missing = [
     ...missingInResult(call, record),
+    ...missingLinkAddresses(record, call.prevResult),
+    ...(await missingDevice(record, () => inNetns(netns, openRoute))),
     ...(await missingAddresses(record, () => inNetns(netns, openRoute))),
     ...(await missingOfGuard(podGuard(record), netns)),
+    ...(await missingInKernel(directory, record, netns)),
     ...(await missingOnNode(record)),
   ];
   if (missing.length > 0) throw failed(`missing: ${missing.join("; ")}`);
-  trimLog(directory);
+  if (record.shared === undefined) trimLog(directory);
   if (record.delegate === undefined || record.linkResult === undefined) return;
   await bridgeCheck(
     {
@@ -71,15 +77,25 @@ async function checkTunnel(directory: string, record: StrongswanAttachment): Pro
     throw new Fault(Code.checkFailed, "the pod's charon does not run", REMEDY, { details: logTail(directory) });
   }
   await using vici = await openVici(directory, VICI_TIMEOUT);
-  const tunnel = await readTunnel(vici, record.virtualSubnets);
-  if (tunnel.virtualIPs.join() === record.virtualIPs.join()) return;
-  throw failed(`the hub has given ${tunnel.virtualIPs.join(", ")} instead of ${record.virtualIPs.join(", ")}`);
+  requireSameIPs(record, await readTunnel(vici, record.virtualSubnets));
 }
 
 /** Later plugins of a chain may have added to the result; what is ours must still be in it. */
 function missingInResult(call: CheckCall, record: StrongswanAttachment): string[] {
   const present = call.prevResult.ips.map(({ address }) => address.split("/")[0]);
   return record.virtualIPs.filter((ip) => !present.includes(ip)).map((ip) => `${ip} in prevResult`);
+}
+
+async function missingDevice({ shared, ...record }: StrongswanAttachment, open: typeof openRoute): Promise<string[]> {
+  if (shared === undefined) return [];
+  const { missingOfDevice } = await import("./xfrm-device.ts");
+  using pod = open();
+  return await missingOfDevice(pod, { ...record, shared });
+}
+
+async function missingInKernel(directory: string, record: StrongswanAttachment, netns: Netns): Promise<string[]> {
+  if (record.dataPlane !== "kernel") return [];
+  return await (await import("./missing-esp.ts")).missingEsp(directory, record, netns);
 }
 
 async function missingAddresses(record: StrongswanAttachment, open: typeof openRoute): Promise<string[]> {

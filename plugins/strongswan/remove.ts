@@ -8,7 +8,8 @@ import { removeTunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { findCharon, openVici, stopCharon } from "../../src/ipsec/charon.ts";
 import { POD_CONNECTION } from "../../src/ipsec/connection.ts";
 import { openRoute } from "../../src/netlink/open.ts";
-import { removeTree } from "../../src/os/file.ts";
+import { NODE_CHARON_DIRECTORY } from "../../src/node/charon/directory.ts";
+import { listDirectory, removeTree } from "../../src/os/file.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../../src/os/namespace.ts";
 import { trace } from "../../src/os/trace.ts";
 import { Attempts } from "../../src/together.ts";
@@ -33,7 +34,7 @@ export interface Removal extends AttachmentKey {
 
 /**
  * Removes an attachment: the tunnel (the hub frees the lease), the link and its IPAM address, rules and routes of the
- * node, and last the record, so that what failed can be tried again. Needs no secret, no hub, no namespace and no
+ * node, and last the record, so that what failed can be tried again; then what the node has for the last pod only. Needs no secret, no hub, no namespace and no
  * record. The guard stays in the namespace until that goes: nothing of the pod may speak in plain on another link.
  * @throws Fault, or AggregateError of several; the rest has been removed all the same.
  */
@@ -42,9 +43,12 @@ export async function removeAttachment(removal: Removal): Promise<void> {
   using netns = openNetnsIfPresent(removal.netns ?? record?.netns);
   const attempts = new Attempts();
   let stop = {};
+  const own = record?.shared === undefined;
+  const shared = !own || (record === undefined && listDirectory(NODE_CHARON_DIRECTORY).length > 0);
   await attempts.try(async () => {
-    stop = await terminateTunnel(directory); // over the link, which goes next
+    if (own) stop = await terminateTunnel(directory); // over the link, which goes next
   });
+  if (shared) await attempts.try(() => removeShared(removal, netns));
   trace("tunnel terminated");
   const delegated = record === undefined ? removal.bridge : record.delegate;
   await Promise.all([
@@ -53,6 +57,7 @@ export async function removeAttachment(removal: Removal): Promise<void> {
     ),
     attempts
       .try(async () => {
+        if (!own) return;
         await stopCharon(directory, stop);
         trace("charon stopped");
         await leaveNoRule(record, netns);
@@ -71,6 +76,19 @@ export async function removeAttachment(removal: Removal): Promise<void> {
   trace("all but the node's routes removed");
   using nl = openRoute();
   await removeStaleRoutes(nl);
+  if (!shared) return;
+  const { releaseNodeCharon } = await import("../../src/node/charon/release.ts");
+  await releaseNodeCharon();
+}
+
+/** What the node's charon, and the kernel, have for the pod. */
+async function removeShared({ record, ...key }: Removal, netns: Netns | undefined): Promise<void> {
+  const { removeSharedTunnel } = await import("../../src/node/charon/release.ts");
+  await removeSharedTunnel(key, record?.shared?.ifId);
+  if (netns === undefined || record?.shared === undefined) return;
+  const { removeDevice } = await import("./xfrm-device.ts");
+  using pod = inNetns(netns, openRoute);
+  await removeDevice(pod, { ...record, shared: record.shared });
 }
 
 /** Milliseconds that a hub gets to acknowledge the DELETE; a dead one must not hold up DEL. */

@@ -33,6 +33,19 @@ export async function removeVirtualIPs(pod: Netlink, ifname: string, virtualIPs:
   }
 }
 
+/** @throws Fault 108 when the hub has given others than at the pod's ADD. */
+export function requireSameIPs(
+  { virtualIPs }: { readonly virtualIPs: readonly Address[] },
+  given: { readonly virtualIPs: readonly Address[] },
+): void {
+  if (given.virtualIPs.join() === virtualIPs.join()) return;
+  throw new Fault(
+    Code.checkFailed,
+    `the hub has given ${given.virtualIPs.join(", ")} instead of ${virtualIPs.join(", ")}`,
+    "delete the pod, so that it is added again",
+  );
+}
+
 function routeTo(address: Address, oif: number): Route {
   return {
     dst: hostPrefix(address),

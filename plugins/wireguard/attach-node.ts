@@ -15,7 +15,7 @@ import { trace } from "../../src/os/trace.ts";
 import { together } from "../../src/together.ts";
 import { privateKeyOf } from "./key.ts";
 import { addPodRoutes, planPodRoutes, removePodRoutes, withRoutes } from "./pod-routes.ts";
-import { linkCall, type Work } from "./work.ts";
+import { linkCall, podSubnets, type Work } from "./work.ts";
 
 /**
  * `attach: node`: the pod's link and the node's device side by side, then the pod's routes. No link is made before the
@@ -73,6 +73,7 @@ async function ensureDevice(work: Work, onGuarded: () => void): Promise<NodeDevi
     config,
     network: call.config.name,
     privateKey,
+    podSubnets: podSubnets(call),
     attachment: directory,
     onHeld: () => released.defer(() => releaseNodeDevice(node, config.interface)),
     onGuarded,

@@ -1,5 +1,6 @@
 import { bridgeCheck } from "../../src/attachment/bridge.ts";
 import { missingMasquerade } from "../../src/attachment/link.ts";
+import { missingLinkAddresses } from "../../src/attachment/link-addresses.ts";
 import {
   attachmentDirectory,
   isWireguard,
@@ -21,6 +22,7 @@ import { inNetns, openNetns } from "../../src/os/namespace.ts";
 import { trimDeviceLog } from "../../src/wireguard/wireguard-go.ts";
 import { privateKeyOf } from "./key.ts";
 import { missingPodRoutes } from "./pod-routes.ts";
+import { podSubnets } from "./work.ts";
 
 /**
  * CHECK: everything that ADD made is there, and as the configuration has it now: the device with its key, peers, MTU and
@@ -44,6 +46,7 @@ export async function check(call: CheckCall, config: WireguardConfig, log: Log):
   using node = openRoute();
   const ofPod = [
     ...missingInResult(call, record),
+    ...missingLinkAddresses(record, call.prevResult),
     ...(await missingPodRoutes(pod, record.ifname, record.podRoutes)),
     ...(await missingMasquerade(record)),
   ];
@@ -81,7 +84,14 @@ async function checkNode(
 ): Promise<readonly string[]> {
   const privateKey = await privateKeyOf(config, directory);
   const found = await missingOnNode(node, config, privateKey);
-  const ensure = () => ensureNodeDevice(node, { config, network: call.config.name, privateKey, attachment: directory });
+  const request = {
+    config,
+    network: call.config.name,
+    privateKey,
+    podSubnets: podSubnets(call),
+    attachment: directory,
+  };
+  const ensure = () => ensureNodeDevice(node, request);
   if (found.dataPlane !== undefined) {
     log.write("info", `data plane of ${config.interface}: ${found.dataPlane}`);
     // With nothing missing, the endpoints by name are all that there is to be written.

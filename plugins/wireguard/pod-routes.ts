@@ -47,13 +47,16 @@ export async function removePodRoutes(pod: Netlink, ifname: string, routes: read
   for (const route of routes) await ensureNoRoute(pod, kernelRoute(route, link.index));
 }
 
-/** Those that are not there, in words. @throws NetlinkError. */
+/**
+ * Those that are not there, in words. A lower MTU than ours is fine: another plugin of the chain may have lowered that
+ * of the link, and the kernel with it those of its IPv6 routes. @throws NetlinkError.
+ */
 export async function missingPodRoutes(pod: Netlink, ifname: string, routes: readonly PodRoute[]): Promise<string[]> {
   const link = await getLink(pod, ifname);
   if (link === undefined) return [`interface ${ifname}`];
   const existing = await listRoutes(pod, { table: Table.main });
   return routes
-    .filter((route) => !existing.some((one) => isRoute(one, kernelRoute(route, link.index))))
+    .filter((route) => !existing.some((one) => isRoute(one, kernelRoute(route, link.index, one.mtu))))
     .map(({ dst, gateway, mtu }) => `route to ${dst} via ${gateway} with MTU ${mtu} in the pod`);
 }
 
@@ -71,6 +74,8 @@ function gatewayOf(link: Result, ifname: string, version: 4 | 6): Address | unde
     .find((address) => address !== undefined && family(address) === version);
 }
 
-function kernelRoute({ dst, gateway, mtu }: PodRoute, oif: number): Route {
+/** @param most Lowers the MTU to it. */
+function kernelRoute({ dst, gateway, ...route }: PodRoute, oif: number, most = route.mtu): Route {
+  const mtu = Math.min(route.mtu, most);
   return { dst, type: "unicast", table: Table.main, scope: "universe", oif, gateway, mtu, protocol: PROTOCOL_PODVPN };
 }

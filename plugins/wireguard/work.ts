@@ -1,7 +1,10 @@
+import { podAddresses } from "../../src/attachment/addresses.ts";
 import type { LinkCall } from "../../src/attachment/link.ts";
 import type { WireguardAttachment } from "../../src/attachment/record.ts";
 import type { AddCall } from "../../src/cni/dispatch.ts";
+import { ipamSubnets } from "../../src/config/consistency.ts";
 import type { WireguardConfig } from "../../src/config/wireguard.ts";
+import type { Prefix } from "../../src/net/prefix.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import type { Lock } from "../../src/os/lock.ts";
 import type { Log } from "../../src/os/log.ts";
@@ -25,6 +28,16 @@ export interface Work {
   /** As it is before anything is made. */
   readonly record: WireguardAttachment;
   readonly log: Log;
+}
+
+/**
+ * The subnets of the network's pods on this node: those of its IPAM, as far as the configuration has them; in a chain
+ * those of the link that is there. Pure. @throws Fault 100 for a result that cannot be read.
+ */
+export function podSubnets({ config, ifname }: Pick<AddCall, "config" | "ifname">): Prefix[] {
+  const { prevResult, raw } = config;
+  if (raw.ipam !== undefined || prevResult === undefined) return ipamSubnets(raw.ipam).map(({ prefix }) => prefix);
+  return podAddresses(prevResult, ifname).map(({ subnet }) => subnet);
 }
 
 /** How the link of the pod is asked for. */

@@ -1,12 +1,15 @@
 import { type Guard, planGuard } from "../guard/plan.ts";
 import { type Attachment, isStrongswan, type StrongswanAttachment, type WireguardAttachment } from "./record.ts";
 
-/** The guard of a pod with a charon, from what its record says. Pure. */
+/** The guard of a pod with a tunnel to a hub, from what its record says. Pure. */
 export function podGuard(
-  record: Pick<StrongswanAttachment, "ifname" | "virtualSubnets" | "excluded" | "dataPlane">,
+  record: Pick<StrongswanAttachment, "ifname" | "virtualSubnets" | "excluded" | "dataPlane" | "shared">,
 ): Guard {
-  const { ifname: name, virtualSubnets, excluded, dataPlane } = record;
-  return planGuard({ name, virtualSubnets, excluded, dataPlane, refuse: "blackhole" });
+  const { ifname: name, virtualSubnets, excluded, dataPlane, shared } = record;
+  const subnets = { name, virtualSubnets, excluded, refuse: "blackhole" } as const;
+  if (shared === undefined) return planGuard({ ...subnets, dataPlane });
+  // By device, as in user space: XFRM has no policies in the namespace of an XFRM interface that was moved there.
+  return planGuard({ ...subnets, dataPlane: "userspace", device: shared.device });
 }
 
 /** The guard of a pod with a WireGuard device of its own: nothing of the mesh but through the device. Pure. */

@@ -46,7 +46,7 @@ interface AttachmentBase extends AttachmentKey {
   readonly linkResult?: Result;
 }
 
-/** A pod with a charon of its own. */
+/** A pod with a tunnel to a hub: by a charon of its own, or by the node's. */
 export interface StrongswanAttachment extends AttachmentBase {
   readonly type: "strongswan";
   readonly dataPlane: "kernel" | "userspace";
@@ -55,9 +55,28 @@ export interface StrongswanAttachment extends AttachmentBase {
   readonly excluded: readonly Prefix[];
   readonly virtualIPs: readonly Address[];
   readonly hostRoutes: readonly HostRoute[];
-  /** Priority of charon's own routing rule in the pod: a killed charon leaves it behind. */
+  /** Priority of the routing rule to the tunnel's routes in the pod: a killed charon leaves its own behind. */
   readonly rulePriority: number;
   readonly identity: string;
+  /** With `attach: node`: what the node's charon has for the pod. */
+  readonly shared?: SharedTunnel;
+}
+
+/** A tunnel that the node's charon holds for a pod, and all that it takes to make it again: but for the PSK. */
+export interface SharedTunnel {
+  /** What the kernel knows the pod's XFRM interface, policies and security associations by. */
+  readonly ifId: number;
+  /** Name of the XFRM interface in the pod. */
+  readonly device: string;
+  /** Of the XFRM interface, in bytes. */
+  readonly mtu: number;
+  /** In the order in which they are asked. */
+  readonly servers: readonly [Address, ...Address[]];
+  readonly serverID?: string;
+  readonly proposals: readonly string[];
+  readonly espProposals: readonly string[];
+  /** Seconds. */
+  readonly dpdDelay: number;
 }
 
 /** A pod behind a WireGuard device. */

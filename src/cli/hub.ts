@@ -4,7 +4,7 @@ import { Code, Fault } from "../fault.ts";
 import { type Terminal, UsageError } from "./command.ts";
 
 export const help = `
-Usage: podvpn hub --config FILE
+Usage: podvpn hub --config FILE [--discard-damaged-leases]
        podvpn hub leases [--directory DIR] [--json]
        podvpn hub clear [--directory DIR]
 
@@ -13,15 +13,19 @@ that gives each pod its virtual IP and passes packets from pod to pod. It needs
 UDP ports 500 and 4500. SIGTERM and SIGINT stop it and take all of it away.
 Started again after it was killed, it takes over the pods that are online.
 
-leases lists the pods that are online. AGE, IN and OUT begin anew when keys are
+leases lists the pods that are online, and those whose virtual IPs are kept
+until they come back, with the time that is left for that (KEPT). AGE, IN and OUT begin anew when keys are
 renewed: AGE every 4 hours, the bytes received and sent every hour.
 
 clear takes away what is left of a hub that was killed, or whose daemon died:
-until then its guard stays, so that nothing leaves in plain.
+until then its guard stays, so that nothing leaves in plain. The leases stay.
 
   --config FILE    the configuration (conf-examples/hub.yaml)
   --directory DIR  the configuration's \`directory\` (/run/podvpn/hub)
   --json           a list of objects instead of a table
+  --discard-damaged-leases
+                   when the file with the leases is damaged, keep it aside and
+                   begin without: pods may get other virtual IPs
 `;
 
 const DIRECTORY = { type: "string", default: "/run/podvpn/hub" } as const;
@@ -30,12 +34,13 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   const [word, ...rest] = args;
   if (word === "leases") return leases(rest, terminal);
   if (word === "clear") return clear(rest, terminal);
-  const { values } = parseArgs({ args: [...args], options: { config: { type: "string" } } });
+  const options = { config: { type: "string" }, "discard-damaged-leases": { type: "boolean" } } as const;
+  const { values } = parseArgs({ args: [...args], options });
   if (values.config === undefined) throw new UsageError("--config is missing");
-  return serve(await readConfig(values.config), terminal);
+  return serve(await readConfig(values.config), values["discard-damaged-leases"] === true, terminal);
 }
 
-async function serve(config: HubConfig, terminal: Terminal): Promise<number> {
+async function serve(config: HubConfig, discardDamagedLeases: boolean, terminal: Terminal): Promise<number> {
   const [{ runHub }, { journal }] = await Promise.all([import("../hub/run.ts"), import("../hub/journal.ts")]);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
@@ -43,6 +48,7 @@ async function serve(config: HubConfig, terminal: Terminal): Promise<number> {
   try {
     await runHub(
       config,
+      { discardDamagedLeases },
       journal(config.logLevel, (text) => terminal.stderr(text)),
       stop.signal,
     );
@@ -72,7 +78,7 @@ async function leases(args: readonly string[], terminal: Terminal): Promise<numb
   ]);
   const listed = await readLeases(values.directory);
   if (values.json === true) terminal.stdout(leaseJson(listed, Date.now()));
-  else terminal.stdout(leaseTable(listed, isatty(1) ? COLUMNS : undefined));
+  else terminal.stdout(leaseTable(listed, Date.now(), isatty(1) ? COLUMNS : undefined));
   return 0;
 }
 

@@ -8,7 +8,8 @@ Lists the pods that podvpn has attached to this node, with address, state of
 the tunnel and time since they were attached, and the node's WireGuard devices
 with the peers that have been heard of in the last 3 minutes, of all.
 
-A pod of type strongswan is up when its charon runs and answers, its tunnel is
+A pod of type strongswan is up when its charon (with vpn.attach "node" the
+node's, which is told by itself) runs and answers, its tunnel is
 established with the virtual IPs that it was attached with, these are on its
 interface, and its guard is whole. A pod of type wireguard is up when its
 device, its guard and its routes are. A device is up when its interface is, it
@@ -20,7 +21,8 @@ counts as neither ("adding").
           containerID, ifname, pod (in Kubernetes: namespace, name), addresses,
           state (up, down, adding), since, server (the hub) or interface (the
           device), problems; devices: as "podvpn wg show --json" has them, but
-          peers: total, alive, and hints; damage: records that cannot be read
+          peers: total, alive, and hints; charon (with vpn.attach "node"):
+          state, pods, problems; damage: records that cannot be read
 
 Firewalls of others that refuse forwarded packets are told with the command that
 mends it ("hints"). They make nothing unhealthy: podvpn cannot tell whether

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { listAttachments, PODS_DIRECTORY, RUN_DIRECTORY } from "../attachment/record.ts";
 import { Code, Fault } from "../fault.ts";
+import { NODE_CHARON_DIRECTORY } from "../node/charon/directory.ts";
 import { nodeDevices, removeNodeDevice } from "../node/remove.ts";
 import { addonDirectories } from "../os/addon.ts";
 import { type Found, identify, remove } from "../os/executable.ts";
@@ -15,8 +16,8 @@ export const help = `
 Usage: podvpn uninstall [--bin-dir DIR] [--force] [--dry-run]
 
 Removes the names that "podvpn install" made, and every trace of podvpn on this
-node: WireGuard devices with their routes and rules, /var/lib/podvpn (with the
-node's private keys), /run/podvpn. What others put under those names stays.
+node: WireGuard devices with their routes and rules, the node's charon,
+/var/lib/podvpn (with the node's private keys), /run/podvpn. What others put under those names stays.
 Refuses while pods are attached or a hub runs: only the plugin can detach a pod.
 
   --bin-dir DIR  the runtime's directory (/opt/cni/bin)
@@ -66,6 +67,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     if (!dryRun) await removeNodeDevice(name);
     terminal.stdout(`${dryRun ? "would " : ""}remove the WireGuard device ${name}\n`);
   }
+  if (await endNodeCharon(dryRun)) terminal.stdout(`${dryRun ? "would " : ""}end the node's charon\n`);
   if (!dryRun && removeIfEmpty(SOCKETS)) terminal.stdout(`remove ${SOCKETS}\n`);
   const found = new Map(programs.map((program) => [`${directory}/${program}`, identify(`${directory}/${program}`)]));
   const plan = planUninstall(found, traces(directory));
@@ -76,6 +78,14 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
   for (const line of plan.keep) terminal.stdout(`${line}\n`);
   if (plan.remove.length === 0) terminal.stdout("nothing of podvpn is installed\n");
   return 0;
+}
+
+/** One that no pod needs was left by a plugin that was killed, or its records were cleared away. False when there is none. */
+async function endNodeCharon(dryRun: boolean): Promise<boolean> {
+  if (listDirectory(NODE_CHARON_DIRECTORY).length === 0) return false;
+  if (dryRun) return true;
+  const { releaseNodeCharon } = await import("../node/charon/release.ts");
+  return await releaseNodeCharon();
 }
 
 function traces(directory: string): string[] {

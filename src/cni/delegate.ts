@@ -1,4 +1,5 @@
 import { Code, Fault } from "../fault.ts";
+import { processStdio } from "../os/stdio.ts";
 import type { Command } from "./environment.ts";
 import { type ExecuteOptions, executePlugin, findPlugin, PluginFault, type Runner } from "./execute.ts";
 import { defined, type JsonObject } from "./json.ts";
@@ -97,5 +98,7 @@ function common(offered: readonly unknown[], file: string): CniVersion {
 
 function executeOptions(options: DelegateOptions, command: Command, config: JsonObject): ExecuteOptions {
   const { env, signal, inheritFds, run, timeout = DELEGATE_TIMEOUT } = options;
-  return defined({ command, env, config, timeout, signal, inheritFds, run });
+  // SPEC 1.1.0, section 4: a delegate's standard error goes to ours.
+  const onStderr = processStdio().writeStderr;
+  return defined({ command, env, config, timeout, signal, inheritFds, onStderr, run });
 }

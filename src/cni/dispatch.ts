@@ -122,9 +122,13 @@ function answerVersion(input: string): CniVersion {
   return config.cniVersion === undefined ? "0.1.0" : (knownVersion(config.cniVersion) ?? newestVersion);
 }
 
-/** VERSION is how a runtime finds out what we speak: it never fails, whatever comes in. */
-function probedVersion(input: string): CniVersion {
-  return knownVersion(tryDecode(input)?.cniVersion) ?? newestVersion;
+/**
+ * VERSION is how a runtime finds out what we speak: it never fails, whatever comes in. It is answered in the version that
+ * it was asked in, whether or not we speak that (SPEC 1.1.0, section 5, "VERSION Success").
+ */
+function probedVersion(input: string): string {
+  const asked = tryDecode(input)?.cniVersion;
+  return typeof asked === "string" && /^\d+\.\d+\.\d+$/.test(asked) ? asked : newestVersion;
 }
 
 function tryDecode(input: string): JsonObject | undefined {

@@ -52,12 +52,13 @@ export function parseEnvironment(env: Variables): Environment {
 }
 
 const REQUIRED: Record<Command, readonly string[]> = {
-  ADD: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"],
+  // CNI_PATH is optional but for GC: whoever looks for a delegate misses it (findPlugin).
+  ADD: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"],
   // Without a namespace a DEL cleans up what it can: the container may be long gone.
-  DEL: ["CNI_CONTAINERID", "CNI_IFNAME", "CNI_PATH"],
-  CHECK: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_PATH"],
+  DEL: ["CNI_CONTAINERID", "CNI_IFNAME"],
+  CHECK: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"],
   GC: ["CNI_PATH"],
-  STATUS: ["CNI_PATH"],
+  STATUS: [],
   VERSION: [],
 };
 

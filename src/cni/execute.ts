@@ -19,6 +19,8 @@ export interface ExecuteOptions {
   readonly signal?: AbortSignal;
   /** File descriptors of ours that the plugin gets as its 3, 4, …: a lock that must outlive us. */
   readonly inheritFds?: readonly number[];
+  /** Gets what the plugin wrote to its standard error, when it has ended and has written any. */
+  readonly onStderr?: (text: string) => void;
   readonly run?: Runner;
 }
 
@@ -37,7 +39,8 @@ export class PluginFault extends Fault {
 
 /**
  * The executable of plugin `type`: the first executable regular file of that name in the directories of `path`.
- * @throws Fault 100 that names the directories searched; Fault 7 when `type` is not a mere file name.
+ * @throws Fault 100 that names the directories searched, Fault 4 when there are none (no CNI_PATH); Fault 7 when `type`
+ * is not a mere file name.
  */
 export function findPlugin(type: string, path: readonly string[]): string {
   if (type === "" || type === "." || type === ".." || type.includes("/")) {
@@ -49,10 +52,13 @@ export function findPlugin(type: string, path: readonly string[]): string {
   }
   const file = findExecutable(type, path);
   if (file !== undefined) return file;
-  const searched = path.length === 0 ? "CNI_PATH, which is empty" : path.join(", ");
+  if (path.length === 0) {
+    const what = `CNI_PATH is missing, in which the plugin "${type}" is looked for`;
+    throw new Fault(Code.invalidEnvironment, what, "call the plugin from a CNI runtime");
+  }
   throw new Fault(
     Code.delegate,
-    `no CNI plugin "${type}" in ${searched}`,
+    `no CNI plugin "${type}" in ${path.join(", ")}`,
     "install it there (Debian: containernetworking-plugins, in /usr/lib/cni) or add its directory to CNI_PATH",
   );
 }
@@ -64,7 +70,7 @@ export function findPlugin(type: string, path: readonly string[]): string {
  * as {@link run}.
  */
 export async function executePlugin(file: string, options: ExecuteOptions): Promise<JsonObject | undefined> {
-  const { command, config, env, timeout, signal, inheritFds } = options;
+  const { command, config, env, timeout, signal, inheritFds, onStderr } = options;
   const ended = await (options.run ?? run)(
     file,
     [],
@@ -76,6 +82,7 @@ export async function executePlugin(file: string, options: ExecuteOptions): Prom
       extraFds: inheritFds,
     }),
   );
+  if (ended.stderr.length > 0) onStderr?.(ended.stderr.toString());
   return interpret(file, command, ended);
 }
 

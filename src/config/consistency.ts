@@ -9,6 +9,8 @@ export interface Comparable {
   readonly virtualSubnet?: readonly Prefix[] | undefined;
   readonly hostSubnet?: readonly Prefix[] | undefined;
   readonly mtu?: number | undefined;
+  readonly attach?: "pod" | "node" | undefined;
+  readonly dataplane?: "auto" | "kernel" | "userspace" | undefined;
   /** Of the delegate, as it was read; a wrong one is for the delegate to complain about. */
   readonly ipam?: unknown;
 }
@@ -27,6 +29,7 @@ export function inconsistencies(config: Comparable): Issue[] {
     ...behindOwnTunnel(virtual, host, config.serverIP ?? []),
     ...bridgeInTunnel(virtual, host, ipamSubnets(config.ipam)),
     ...smallMtu(virtual, config.mtu),
+    ...userSpaceOfNode(config),
   ];
 }
 
@@ -104,6 +107,13 @@ function smallMtu(virtual: readonly Named[], mtu: number | undefined): Issue[] {
   const holder = virtual.find(({ prefix }) => family(prefix) === 6);
   if (mtu === undefined || mtu >= 1280 || holder === undefined) return [];
   return [{ what: `vpn.mtu is ${mtu}, and ${holder.path} is IPv6`, remedy: "give at least 1280 bytes" }];
+}
+
+/** An XFRM interface of a pod is nothing but a mark on the kernel's own security associations. */
+function userSpaceOfNode({ attach, dataplane }: Comparable): Issue[] {
+  if (attach !== "node" || dataplane !== "userspace") return [];
+  const what = 'vpn.attach is "node", and vpn.dataplane is "userspace": the node\'s charon needs the kernel\'s ESP';
+  return [{ what, remedy: "set vpn.dataplane to auto or kernel, or vpn.attach to pod" }];
 }
 
 /** The subnets of host-local (`subnet`, `ranges[][].subnet`), which other IPAM plugins use as well. */

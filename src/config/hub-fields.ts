@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
-import { type Address, parseAddress } from "../net/address.ts";
-import { type Prefix, parsePrefix, prefixLength } from "../net/prefix.ts";
+import { type Address, family, parseAddress } from "../net/address.ts";
+import { overlaps, type Prefix, parsePrefix, prefixLength } from "../net/prefix.ts";
+import { waitingRoom } from "../net/waiting-room.ts";
 import type { Fields } from "./fields.ts";
 import { IDENTITY_EXPECTED, legalIdentity } from "./identity.ts";
 import { absolutePath, asList, parsedBy, proposals, wholeSeconds } from "./schemas.ts";
@@ -53,7 +54,7 @@ export function hubFields() {
       schema: wholeSeconds(3600),
       default: "30s",
       expected: 'whole seconds (30), or a duration such as "30s", up to 1h; 0 for never',
-      docs: "After how long without traffic a pod is asked whether it still lives. The virtual IP of one that does not answer within 11 seconds becomes free.",
+      docs: "After how long without traffic a pod is asked whether it still lives. One that does not answer within 11 seconds is offline: see `leaseTime`.",
     },
     dataplane: {
       schema: z.enum(["auto", "kernel", "userspace"]),
@@ -67,6 +68,17 @@ export function hubFields() {
       default: "/run/podvpn/hub",
       expected: "an absolute path of at most 96 letters, digits, dots, slashes, underscores and hyphens",
       docs: "What the hub keeps while it runs. Only for several hubs on one machine, each in a network namespace of its own.",
+    },
+    leases: {
+      schema: absolutePath(),
+      expected: "the absolute path of a file",
+      docs: "Which pod has which virtual IP, kept over restarts: a file of the hub's own. Without it, `/var/lib/podvpn/hub/leases.json`; with another `directory`, a file named after that.",
+    },
+    leaseTime: {
+      schema: wholeSeconds(LONGEST_LEASE),
+      default: "1h",
+      expected: 'whole seconds (3600), or a duration such as "1h", up to 8760h; 0 for ever',
+      docs: "How long a pod that is offline keeps its virtual IP. The time that the hub itself is down does not count. A pod that says goodbye (DEL) gives it back at once.",
     },
     logLevel: {
       schema: z.enum(["error", "info", "debug"]),
@@ -113,6 +125,9 @@ export function identityFields() {
   } satisfies Fields;
 }
 
+/** In seconds: a year. */
+const LONGEST_LEASE = 8760 * 3600;
+
 /** In bits: a shorter prefix holds the addresses of the world, and the hub would cut itself off from them. */
 const SHORTEST = 8;
 
@@ -122,7 +137,8 @@ function identity() {
 
 function virtualSubnet(text: string): Prefix | undefined {
   const prefix = parsePrefix(text);
-  return prefix === undefined || prefixLength(prefix) < SHORTEST || SPECIAL.test(prefix) ? undefined : prefix;
+  if (prefix === undefined || prefixLength(prefix) < SHORTEST || SPECIAL.test(prefix)) return undefined;
+  return overlaps(waitingRoom(family(prefix)), prefix) ? undefined : prefix;
 }
 
 function listenAddress(text: string): Address | undefined {

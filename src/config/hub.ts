@@ -23,6 +23,10 @@ export interface HubConfig {
   readonly dpd: number;
   readonly dataplane: "auto" | "kernel" | "userspace";
   readonly directory: string;
+  /** The file with the virtual IPs. */
+  readonly leases: string;
+  /** Seconds that a pod which is offline keeps its virtual IP; 0 for ever. */
+  readonly leaseTime: number;
   readonly logLevel: "error" | "info" | "debug";
 }
 
@@ -47,7 +51,7 @@ export function parseHubConfig(raw: unknown, file: string, access: SecretFileAcc
   if (!hub.complete || subnet === undefined || psks === undefined) {
     throw new TypeError("an error in the configuration was found and not told");
   }
-  const { listen, identity, proposals, espProposals, dpd, dataplane, directory, logLevel } = hub.values;
+  const { listen, identity, proposals, espProposals, dpd, dataplane, directory, leaseTime, logLevel } = hub.values;
   return {
     listen,
     identity,
@@ -58,8 +62,19 @@ export function parseHubConfig(raw: unknown, file: string, access: SecretFileAcc
     dpd,
     dataplane,
     directory,
+    leases: hub.values.leases ?? defaultLeases(directory),
+    leaseTime,
     logLevel,
   };
+}
+
+/** The default of `directory`. */
+export const HUB_DIRECTORY = "/run/podvpn/hub";
+
+/** Where the hub of a directory keeps its leases unless it is told: each hub of a machine has a file of its own. Pure. */
+export function defaultLeases(directory: string): string {
+  if (directory === HUB_DIRECTORY) return "/var/lib/podvpn/hub/leases.json";
+  return `/var/lib/podvpn/hub/${directory.slice(1).replaceAll("/", "+")}/leases.json`;
 }
 
 /** For a terminal: one line for each issue. */

@@ -84,11 +84,17 @@ export function vpnFields() {
       expected: "auto, kernel or userspace",
       docs: "Where ESP is done. `auto` takes the kernel where it really has ESP, else user space (a TUN device).",
     },
+    attach: {
+      schema: z.enum(["pod", "node"]),
+      default: "pod",
+      expected: "pod or node",
+      docs: "Whose charon it is: `pod` gives each pod one of its own, in its namespace. `node` has one for all pods of the node, and gives each an XFRM interface (`ipsec0`): a tenth of the memory, keys out of the pod's reach; for kernels with ESP and XFRM interfaces only.",
+    },
     dpd: {
       schema: wholeSeconds(3600),
-      default: "5s",
-      expected: 'whole seconds (5), or a duration such as "5s", up to 1h; 0 for never',
-      docs: "After how long without traffic the hub is asked whether it still lives.",
+      default: "2s",
+      expected: 'whole seconds (2), or a duration such as "2s", up to 1h; 0 for never',
+      docs: "After how long without traffic the hub is asked whether it still lives. One that does not answer for another 3.6 seconds (nine questions) is given up, and asked for a new tunnel until it answers.",
     },
   } satisfies Fields;
 }

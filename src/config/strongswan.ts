@@ -32,6 +32,8 @@ export interface StrongswanConfig {
   /** Bytes; undefined for what fits. */
   readonly mtu?: number;
   readonly dataplane: "auto" | "kernel" | "userspace";
+  /** Whose charon it is: the pod's own, or the node's. */
+  readonly attach: "pod" | "node";
   readonly logFile?: string;
   readonly logLevel: "error" | "info" | "debug";
 }
@@ -74,7 +76,7 @@ type Root = Values<ReturnType<typeof rootFields>>;
 type Vpn = Values<ReturnType<typeof vpnFields>>;
 
 function configOf(root: Root, vpn: Vpn, psk: Secret, identity: string): StrongswanConfig {
-  const { proposals, espProposals, timeout, dpd, dataplane } = vpn;
+  const { proposals, espProposals, timeout, dpd, dataplane, attach } = vpn;
   return {
     servers: vpn.serverIP,
     virtualSubnets: vpn.virtualSubnet,
@@ -88,6 +90,7 @@ function configOf(root: Root, vpn: Vpn, psk: Secret, identity: string): Strongsw
     dpd,
     ...(vpn.mtu === undefined ? {} : { mtu: vpn.mtu }),
     dataplane,
+    attach,
     ...(root.logFile === undefined ? {} : { logFile: root.logFile }),
     logLevel: root.logLevel,
   };

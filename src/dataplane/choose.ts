@@ -22,6 +22,20 @@ export async function chooseDataPlane(wanted: DataPlane | "auto", netns?: Netns)
   );
 }
 
+/**
+ * The kernel's ESP in this namespace, for the charon that a node has for all its pods.
+ * @throws Fault 101 that names what the kernel lacks.
+ */
+export async function requireKernelOfNode(): Promise<void> {
+  const refusal = await kernelRefusal(undefined);
+  if (refusal === undefined) return;
+  throw new Fault(
+    Code.missingPart,
+    `vpn.attach is "node", but the kernel refuses ESP (${refusal})`,
+    "load esp4, esp6, xfrm_user and gcm, or set vpn.attach to pod",
+  );
+}
+
 async function kernelRefusal(netns: Netns | undefined): Promise<string | undefined> {
   try {
     using nl = netns === undefined ? openXfrm() : inNetns(netns, openXfrm);

@@ -4,7 +4,7 @@ import { anyPrefix } from "../netlink/family.ts";
 import { PROTOCOL_PODVPN, type Route, Table as RoutingTable } from "../netlink/routes.ts";
 import type { Rule } from "../netlink/rules.ts";
 import type { WantedPolicy } from "../netlink/xfrm.ts";
-import { type Rule as FilterRule, type Table, tableName } from "../nftables/table.ts";
+import { type Rule as FilterRule, type Match, type Table, tableName } from "../nftables/table.ts";
 
 /** What a namespace must never let pass in plain. */
 export interface GuardRequest {
@@ -50,7 +50,9 @@ const CHARON_DEVICES = "ipsec*";
  * - user space: a filter on everything that is not the tunnel's TUN device; it also stops a socket that is bound to
  *   eth0, for which the kernel ignores a failed route lookup, and plain packets that come in.
  * - kernel ESP: XFRM block policies, as decrypted packets come by eth0 too. 0.0.0.0/0 on one side always: a policy
- *   with the very selector of charon's would be replaced by it and be gone with it (docs/facts/kernel-esp.md).
+ *   with the very selector of charon's would be replaced by it and be gone with it (docs/facts/kernel-esp.md). And the
+ *   filter as well, on everything that IPsec does not carry: who flushes the policies takes these and charon's away
+ *   together, and charon's route stays.
  */
 export function planGuard(request: GuardRequest): Guard {
   const { virtualSubnets, refuse } = request;
@@ -60,9 +62,8 @@ export function planGuard(request: GuardRequest): Guard {
     ...virtualSubnets.map((dst) => rule(REFUSAL_PRIORITY, dst, { action: refuse })),
   ];
   const routes = virtualSubnets.map((dst) => refusalRoute(dst, refuse));
-  return request.dataPlane === "userspace"
-    ? { rules, routes, tables: [filter(request, excluded)], policies: [] }
-    : { rules, routes, tables: [], policies: blockPolicies(virtualSubnets, excluded) };
+  const policies = request.dataPlane === "kernel" ? blockPolicies(virtualSubnets, excluded) : [];
+  return { rules, routes, tables: [filter(request, excluded)], policies };
 }
 
 /** The route of the main table that refuses what has no better one: in a pod, on a hub, on a node. Pure. */
@@ -76,20 +77,18 @@ function rule(priority: number, dst: Prefix, what: Pick<Rule, "action" | "table"
 }
 
 function filter(request: GuardRequest, excluded: readonly Prefix[]): Table {
-  const { name, virtualSubnets, device: tunnel = CHARON_DEVICES } = request;
-  const drop = (address: "saddr" | "daddr", device: "iifname" | "oifname") =>
-    virtualSubnets.map((subnet): FilterRule => {
+  const { name, virtualSubnets, dataPlane, device: tunnel = CHARON_DEVICES } = request;
+  const drop = (address: "saddr" | "daddr", device: "iifname" | "oifname") => {
+    const outside: Match =
+      dataPlane === "kernel" ? { plain: address === "saddr" ? "in" : "out" } : { device, isNot: tunnel };
+    return virtualSubnets.map((subnet): FilterRule => {
       const exceptions = excluded.filter((prefix) => contains(subnet, prefix));
       return {
-        matches: [
-          { device, isNot: "lo" },
-          { device, isNot: tunnel },
-          { address, in: subnet },
-          { address, notIn: unique(exceptions) },
-        ],
+        matches: [{ device, isNot: "lo" }, outside, { address, in: subnet }, { address, notIn: unique(exceptions) }],
         action: "drop",
       };
     });
+  };
   return {
     family: "inet",
     name: tableName(name),

@@ -1,13 +1,14 @@
-/** Runs an action once for all that ask for it within some time, and never twice at once. */
+/** Runs an action for all that ask for it: at once for the first, then not more often than once in some time. */
 export class Gathered implements Disposable {
   #timer: NodeJS.Timeout | undefined;
   #running = false;
   #again = false;
   #disposed = false;
+  #ended = Number.NEGATIVE_INFINITY;
 
-  /** @param delay Milliseconds from the first asking to the action. @param failed Told when the action throws. */
+  /** @param pause Milliseconds from the end of one to the next. @param failed Told when the action throws. */
   constructor(
-    private readonly delay: number,
+    private readonly pause: number,
     private readonly action: () => Promise<void>,
     private readonly failed: (error: unknown) => void,
   ) {}
@@ -15,7 +16,7 @@ export class Gathered implements Disposable {
   ask(): void {
     if (this.#disposed) return;
     if (this.#running) this.#again = true;
-    else this.#timer ??= setTimeout(() => this.#run(), this.delay);
+    else this.#timer ??= setTimeout(() => this.#run(), Math.max(0, this.#ended + this.pause - performance.now()));
   }
 
   [Symbol.dispose](): void {
@@ -32,6 +33,7 @@ export class Gathered implements Disposable {
       this.failed(error);
     }
     this.#running = false;
+    this.#ended = performance.now();
     if (!this.#again) return;
     this.#again = false; // what came after the action began it may not have seen
     this.ask();

@@ -1,18 +1,26 @@
-import type { Lease } from "./leases.ts";
+import type { AllLeases } from "./leases.ts";
 
 /**
  * Leases for a terminal, one line each. Pure.
+ * @param now Milliseconds since 1970.
  * @param width Columns to fit into: only identities are shortened for that, in their middle. Undefined shortens nothing.
  */
-export function leaseTable(leases: readonly Lease[], width?: number): string {
-  if (leases.length === 0) return "no pod is online\n";
-  const rows = leases.map((lease) => [
-    lease.identity,
-    lease.virtualIPs.join(" "),
-    ageText(lease.age),
-    bytesText(lease.bytesIn),
-    bytesText(lease.bytesOut),
-  ]);
+export function leaseTable({ online, offline }: AllLeases, now: number, width?: number): string {
+  if (online.length + offline.length === 0) return "no pod is online\n";
+  const rows = [
+    ...online.map((lease) => [
+      lease.identity,
+      lease.virtualIPs.join(" "),
+      ageText(lease.age),
+      bytesText(lease.bytesIn),
+      bytesText(lease.bytesOut),
+      "-",
+    ]),
+    ...offline.map(({ identity, addresses, offline: times }) => {
+      const left = times?.until === undefined ? undefined : Math.max(0, Math.round((times.until - now) / 1000));
+      return [identity, addresses.join(" "), "offline", "-", "-", left === undefined ? "always" : ageText(left)];
+    }),
+  ];
   const others = [HEADER, ...rows].map((row) => row.slice(1));
   const widths = HEADER.slice(1).map((_, column) => Math.max(...others.map((row) => row[column]?.length ?? 0)));
   const rest = widths.reduce((sum, columns) => sum + GAP.length + columns, 0);
@@ -29,20 +37,30 @@ export function leaseTable(leases: readonly Lease[], width?: number): string {
 }
 
 /** Leases for programs. Pure. @param now Milliseconds since 1970. */
-export function leaseJson(leases: readonly Lease[], now: number): string {
-  const objects = leases.map(({ identity, virtualIPs, remoteHost, age, bytesIn, bytesOut }) => ({
+export function leaseJson({ online, offline }: AllLeases, now: number): string {
+  const here = online.map(({ identity, virtualIPs, remoteHost, age, bytesIn, bytesOut }) => ({
     identity,
     virtualIPs,
+    online: true,
     remoteHost,
     since: new Date(now - age * 1000).toISOString(),
     // As numbers: a CHILD_SA that lives for an hour has less than 2^53 bytes.
     bytesIn: Number(bytesIn),
     bytesOut: Number(bytesOut),
   }));
-  return `${JSON.stringify(objects, null, 2)}\n`;
+  const time = (milliseconds: number | undefined) =>
+    milliseconds === undefined ? null : new Date(milliseconds).toISOString();
+  const away = offline.map(({ identity, addresses, offline: times }) => ({
+    identity,
+    virtualIPs: addresses,
+    online: false,
+    offlineSince: time(times?.since),
+    keptUntil: time(times?.until), // null: for ever
+  }));
+  return `${JSON.stringify([...here, ...away], null, 2)}\n`;
 }
 
-const HEADER = ["IDENTITY", "VIRTUAL IP", "AGE", "IN", "OUT"];
+const HEADER = ["IDENTITY", "VIRTUAL IP", "AGE", "IN", "OUT", "KEPT"];
 const GAP = "  ";
 /** Of an identity, less tells nobody anything. */
 const SHORTEST = 16;

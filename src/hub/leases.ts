@@ -1,6 +1,11 @@
 import { type IkeSa, type Vici, ViciError } from "vici";
 import { Code, Fault } from "../fault.ts";
 import { openVici } from "../ipsec/charon.ts";
+import { parseAddress } from "../net/address.ts";
+import { isInWaitingRoom } from "../net/waiting-room.ts";
+import type { Entry } from "./book.ts";
+import { readLeaseFile } from "./lease-file.ts";
+import { leaseFileOf } from "./record.ts";
 
 /** A pod that is online, as the hub's charon has it now. */
 export interface Lease {
@@ -16,14 +21,39 @@ export interface Lease {
   readonly bytesOut: bigint;
 }
 
+/** Pods with virtual IPs: those that are online, and those whose virtual IPs are kept until they come back. */
+export interface AllLeases {
+  readonly online: readonly Lease[];
+  /** Times in milliseconds since 1970. */
+  readonly offline: readonly Entry[];
+}
+
 /** Milliseconds. */
 const CONNECT = 3000;
 
-/** The leases of the hub that runs in `directory`. @throws Fault 103 when there is none, or its charon does not answer. */
-export async function readLeases(directory: string): Promise<Lease[]> {
+/**
+ * The leases of the hub that runs in `directory`.
+ * @throws Fault 103 when there is none, or its charon does not answer; Fault 6 when its file is damaged.
+ */
+export async function readLeases(directory: string): Promise<AllLeases> {
+  const path = leaseFileOf(directory);
+  const file = path === undefined ? undefined : readLeaseFile(path);
+  const online = await readOnline(directory);
+  return { online, offline: offlineOf(file?.entries ?? [], online) };
+}
+
+/** Entries of pods that are not online. The file may be a moment behind charon. Pure. */
+export function offlineOf(entries: readonly Entry[], online: readonly Lease[]): Entry[] {
+  const here = new Set(online.map(({ identity }) => identity.toLowerCase()));
+  return entries
+    .filter(({ identity }) => !here.has(identity.toLowerCase()))
+    .sort((one, other) => compare(one.addresses[0], other.addresses[0]));
+}
+
+async function readOnline(directory: string): Promise<Lease[]> {
   try {
     await using vici = await openVici(directory, CONNECT);
-    return await listLeases(vici);
+    return leasesOf(await listSas(vici));
   } catch (error) {
     if (!(error instanceof ViciError)) throw error;
     const absent = error.code === "ENOENT" || error.code === "ECONNREFUSED" || error.code === "CLOSED";
@@ -39,12 +69,12 @@ export async function readLeases(directory: string): Promise<Lease[]> {
   }
 }
 
-/** The leases of a hub's charon, in the order of their addresses. @throws ViciError. */
-export async function listLeases(vici: Vici): Promise<Lease[]> {
+/** All IKE_SAs. @throws ViciError. */
+export async function listSas(vici: Vici): Promise<IkeSa[]> {
   const sas: IkeSa[] = [];
   // Without `noblock`: with it charon silently leaves out an SA that another thread holds at that moment.
   for await (const sa of vici.listSas({})) sas.push(sa);
-  return leasesOf(sas);
+  return sas;
 }
 
 /**
@@ -54,7 +84,7 @@ export async function listLeases(vici: Vici): Promise<Lease[]> {
 export function leasesOf(sas: readonly IkeSa[]): Lease[] {
   const leases = new Map<string, Lease>();
   for (const sa of sas) {
-    if (!ONLINE.has(sa.state) || sa.remoteVips.length === 0) continue;
+    if (!ONLINE.has(sa.state) || sa.remoteVips.length === 0 || waits(sa)) continue;
     const children = sa.childSas.filter(({ state }) => state !== "DELETING" && state !== "DELETED");
     const lease: Lease = {
       identity: sa.remoteId,
@@ -67,7 +97,13 @@ export function leasesOf(sas: readonly IkeSa[]): Lease[] {
     const other = leases.get(keyOf(lease));
     if (other === undefined || other.age > lease.age) leases.set(keyOf(lease), lease);
   }
-  return [...leases.values()].sort((one, other) => order(one).localeCompare(order(other), "en", { numeric: true }));
+  return [...leases.values()].sort((one, other) => compare(one.virtualIPs[0], other.virtualIPs[0]));
+}
+
+/** For its virtual IP, which another tunnel of its identity has: see `Contests`. */
+export function waits({ remoteVips }: IkeSa): boolean {
+  const addresses = remoteVips.map(parseAddress).filter((address) => address !== undefined);
+  return addresses.some(isInWaitingRoom);
 }
 
 /** REKEYING: the old one of two, until the new one is up. */
@@ -89,6 +125,6 @@ function keyOf({ identity, virtualIPs }: Lease): string {
   return [identity, ...virtualIPs].join(" ");
 }
 
-function order({ virtualIPs }: Lease): string {
-  return virtualIPs[0] ?? "";
+function compare(one = "", other = ""): number {
+  return one.localeCompare(other, "en", { numeric: true });
 }

@@ -1,18 +1,21 @@
-import type { Vici } from "vici";
+import { type Section, type Vici, ViciCommandError } from "vici";
 import type { Wanted } from "./wanted.ts";
 
-/** One command to charon. */
+/** A command to charon, or several of one kind in one message. */
 export type LoadStep =
-  | { readonly do: "load-pool"; readonly pool: Wanted["pools"][number] }
+  | { readonly do: "load-pool" | "load-conn"; readonly sections: Section }
   | { readonly do: "load-shared"; readonly shared: Wanted["shared"][number] }
-  | { readonly do: "load-conn"; readonly connection: Wanted["connections"][number] }
-  | { readonly do: "unload-conn" | "unload-shared" | "terminate"; readonly name: string };
+  | { readonly do: "unload-conn" | "unload-shared" | "unload-pool" | "terminate"; readonly name: string };
 
-/** Names of what charon has loaded. */
+/** What charon has loaded: names with their content, "" for what is not known (by an earlier `podvpn hub`). */
 export interface Loaded {
-  readonly shared: readonly string[];
-  readonly connections: readonly string[];
+  readonly pools: ReadonlyMap<string, string>;
+  readonly shared: ReadonlyMap<string, string>;
+  readonly connections: ReadonlyMap<string, string>;
 }
+
+/** Of one message: far below VICI's bound of 512 KiB, as a connection for anybody names thousands of pools. */
+const BATCH = 200;
 
 /**
  * Commands after which charon has what is wanted and nothing else. Pure.
@@ -20,54 +23,98 @@ export interface Loaded {
  * half a configuration. Who is not wanted any more is shut out first and sent away then: it would come back at once.
  */
 export function planLoad(wanted: Wanted, loaded: Loaded): LoadStep[] {
-  const outdated = (names: readonly string[], kept: readonly string[]) => names.filter((name) => !kept.includes(name));
-  const connections = outdated(
-    loaded.connections,
-    wanted.connections.map(({ name }) => name),
-  );
-  const shared = outdated(
-    loaded.shared,
-    wanted.shared.map(({ id }) => id),
-  );
+  const is = contentOf(wanted);
+  const changed = (now: ReadonlyMap<string, string>, before: ReadonlyMap<string, string>) =>
+    [...now].filter(([name, content]) => before.get(name) !== content).map(([name]) => name);
+  const outdated = (before: Iterable<string>, now: { has(name: string): boolean }) =>
+    [...before].filter((name) => !now.has(name));
+  const pools = new Set(changed(is.pools, loaded.pools));
+  const connections = new Set(changed(is.connections, loaded.connections));
+  const gone = outdated(loaded.connections.keys(), is.connections);
   return [
-    ...wanted.pools.map((pool): LoadStep => ({ do: "load-pool", pool })),
-    ...wanted.shared.map((key): LoadStep => ({ do: "load-shared", shared: key })),
-    ...wanted.connections.map((connection): LoadStep => ({ do: "load-conn", connection })),
-    ...connections.map((name): LoadStep => ({ do: "unload-conn", name })),
-    ...shared.map((name): LoadStep => ({ do: "unload-shared", name })),
-    ...connections.map((name): LoadStep => ({ do: "terminate", name })),
+    ...batches(wanted.pools.filter(({ name }) => pools.has(name)).map(({ name, addrs }) => [name, { addrs }])).map(
+      (sections): LoadStep => ({ do: "load-pool", sections }),
+    ),
+    ...wanted.shared
+      .filter(({ id }) => loaded.shared.get(id) !== is.shared.get(id))
+      .map((key): LoadStep => ({ do: "load-shared", shared: key })),
+    ...batches(
+      wanted.connections.filter(({ name }) => connections.has(name)).map(({ name, section }) => [name, section]),
+    ).map((sections): LoadStep => ({ do: "load-conn", sections })),
+    ...gone.map((name): LoadStep => ({ do: "unload-conn", name })),
+    ...outdated(loaded.shared.keys(), is.shared).map((name): LoadStep => ({ do: "unload-shared", name })),
+    ...gone.map((name): LoadStep => ({ do: "terminate", name })),
+    ...outdated(loaded.pools.keys(), is.pools).map((name): LoadStep => ({ do: "unload-pool", name })),
   ];
 }
 
-/** Brings charon to what is wanted. @throws ViciError. */
-export async function load(vici: Vici, wanted: Wanted): Promise<void> {
-  for (const step of planLoad(wanted, await readLoaded(vici))) await carryOut(vici, step);
+/** Keeps a charon at what is wanted. */
+export class Loader {
+  #loaded: Loaded | undefined;
+
+  constructor(private readonly vici: Vici) {}
+
+  /** @throws ViciError; ViciCommandError when charon refuses any of it. */
+  async bring(wanted: Wanted): Promise<void> {
+    const loaded = this.#loaded ?? (await readLoaded(this.vici));
+    this.#loaded = undefined; // until all of it is done, nothing is known
+    for (const step of planLoad(wanted, loaded)) await carryOut(this.vici, step);
+    this.#loaded = contentOf(wanted);
+  }
 }
 
+function contentOf(wanted: Wanted): Loaded {
+  return {
+    pools: new Map(wanted.pools.map(({ name, addrs }) => [name, addrs])),
+    shared: new Map(wanted.shared.map(({ id }) => [id, "loaded"])), // a key is not kept, and does not change
+    connections: new Map(wanted.connections.map(({ name, section }) => [name, JSON.stringify(section)])),
+  };
+}
+
+function batches(sections: readonly (readonly [string, Section])[]): Section[] {
+  const count = Math.ceil(sections.length / BATCH);
+  return Array.from({ length: count }, (_, index) =>
+    Object.fromEntries(sections.slice(index * BATCH, (index + 1) * BATCH)),
+  );
+}
+
+/** Keys may have changed behind their ids, and pools cannot all be listed: a thousand would not fit into one answer. */
 async function readLoaded(vici: Vici): Promise<Loaded> {
-  return { shared: await vici.getShared(), connections: await vici.getConns() };
+  const unknown = (names: readonly string[]) => new Map(names.map((name) => [name, ""]));
+  return { pools: new Map(), shared: unknown(await vici.getShared()), connections: unknown(await vici.getConns()) };
 }
 
 async function carryOut(vici: Vici, step: LoadStep): Promise<void> {
   switch (step.do) {
     case "load-pool":
-      await vici.loadPool(step.pool.name, { addrs: step.pool.addrs });
+    case "load-conn": {
+      const answer = await vici.request(step.do, step.sections);
+      if (answer.text("success") === "no") throw new ViciCommandError(step.do, answer.text("errmsg") ?? "refused", []);
       return;
+    }
     case "load-shared": {
       const { id, psk, owners } = step.shared;
       await vici.loadShared({ id, type: "IKE", data: psk.reveal(), owners: [...owners] });
       return;
     }
-    case "load-conn":
-      await vici.loadConn(step.connection.name, step.connection.section);
-      return;
     case "unload-conn":
       await vici.unloadConn(step.name);
       return;
     case "unload-shared":
       await vici.unloadShared(step.name);
       return;
+    case "unload-pool":
+      return await unlessRefused(vici.unloadPool(step.name)); // a tunnel still has it: it stays as it is
     case "terminate":
       await vici.terminate({ ike: step.name, force: true, timeout: 1000 });
+  }
+}
+
+/** For what may fail and is tried again, or does no harm. @throws ViciError when charon does not answer. */
+export async function unlessRefused(command: Promise<unknown>): Promise<void> {
+  try {
+    await command;
+  } catch (error) {
+    if (!(error instanceof ViciCommandError)) throw error;
   }
 }

@@ -3,7 +3,6 @@ import type { DataPlane } from "../ipsec/strongswan-conf.ts";
 import type { Address, Family } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { readLink, readText, writeAtomic } from "../os/file.ts";
-import type { Wanted } from "./wanted.ts";
 
 /**
  * What a hub has changed outside of its charon, on disk before it is changed: who starts the hub again after it was
@@ -22,8 +21,10 @@ export interface HubRecord {
   readonly routingRules: readonly Family[];
   /** In the order in which they were made. */
   readonly sysctls: readonly SysctlChange[];
-  /** With what charon was started and which pools it has: neither can change under pods that are online. */
+  /** With what charon was started and from where pods have their addresses: neither can change under pods that are online. */
   readonly charon: CharonShape;
+  /** The file with the virtual IPs: for `podvpn hub leases`. */
+  readonly leases: string;
 }
 
 /** What cannot be changed while pods are online. */
@@ -31,7 +32,7 @@ export type HubShape = Pick<HubRecord, "subnets" | "dataPlane" | "charon">;
 
 export interface CharonShape {
   readonly strongswanConf: string;
-  readonly pools: Wanted["pools"];
+  readonly ranges: readonly string[];
 }
 
 /**
@@ -43,6 +44,12 @@ export function readRecord(directory: string): HubRecord | undefined {
   // Written atomically, by ourselves, into a directory that only root can write: no other form is possible.
   const record = text === undefined ? undefined : (JSON.parse(text) as HubRecord);
   return record?.netns === ownNetns() ? record : undefined;
+}
+
+/** The file with the virtual IPs of the hub in `directory`; undefined when there is none. */
+export function leaseFileOf(directory: string): string | undefined {
+  const text = readText(recordFile(directory));
+  return text === undefined ? undefined : (JSON.parse(text) as HubRecord).leases; // see readRecord
 }
 
 /** The network namespace of this process, as /proc names it: `net:[4026531840]`. */

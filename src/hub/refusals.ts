@@ -46,6 +46,6 @@ const REFUSALS: readonly { readonly pattern: RegExp; readonly why: string }[] = 
   { pattern: /^received proposals unacceptable$/, why: "none of its IKE proposals is in proposals" },
   { pattern: /^no acceptable proposal found$/, why: "none of its ESP proposals is in espProposals" },
   { pattern: /^traffic selectors .* unacceptable$/, why: "what it asks for is not in virtualSubnets" },
-  { pattern: /^pool '.*' is full, unable to assign address$/, why: "the pool is used up" },
+  { pattern: /^no virtual IP found, sending /, why: "the pool is used up" },
   { pattern: /peer too aggressive$/, why: "too many of its connections are half open" },
 ];

@@ -10,13 +10,14 @@ import { listRules } from "../netlink/rules.ts";
 import { readSysctl } from "../os/sysctl.ts";
 import { misfit, requireBoundPorts, requireFreePorts, type Surroundings } from "./checks.ts";
 import type { Journal } from "./journal.ts";
+import { forgetTunnels } from "./leftovers.ts";
 import { shutPodsOut } from "./loading.ts";
 import { isCharons, LO, lower, raise, stopRedirects } from "./network.ts";
 import { type HubRecord, inherit, ownNetns, takeover, writeRecord } from "./record.ts";
 import { charonOptions } from "./settings.ts";
 import { takeDown } from "./stop.ts";
 import { hubSysctls } from "./sysctl.ts";
-import { wantedOf } from "./wanted.ts";
+import { rangesOf } from "./wanted.ts";
 
 /** Milliseconds. */
 const START_TIMEOUT = 10_000;
@@ -41,7 +42,7 @@ export async function prepare(
   const fault = misfit(surroundings, config.listen, subnets);
   if (fault !== undefined) throw fault;
 
-  const shape = { strongswanConf: strongswanConf(charonOptions(config, dataPlane)), pools: wantedOf(config).pools };
+  const shape = { strongswanConf: strongswanConf(charonOptions(config, dataPlane)), ranges: rangesOf(config) };
   const how = takeover(left, { subnets, dataPlane, charon: shape });
   if (how === "replace" || how === "restart") {
     log("info", "the configuration has changed in what pods that are online depend on: charon is restarted");
@@ -51,7 +52,14 @@ export async function prepare(
   const earlier = how === "replace" ? undefined : left;
 
   const changed = changes(config, dataPlane, how === "replace" ? await look() : surroundings);
-  const record = inherit(earlier, { netns: ownNetns(), subnets, dataPlane, charon: shape, ...changed });
+  const record = inherit(earlier, {
+    netns: ownNetns(),
+    subnets,
+    dataPlane,
+    charon: shape,
+    leases: config.leases,
+    ...changed,
+  });
   if (earlier === undefined) undo.defer(() => takeDown(directory, record));
   writeRecord(directory, record);
   await raise(record);
@@ -62,18 +70,28 @@ export async function prepare(
  * The hub's charon: the one that runs, with all its pods, or a new one.
  * @param lockFd The descriptor of the lock on the hub's directory. @throws Fault 101 or 103.
  */
-export async function hubCharon(config: HubConfig, dataPlane: DataPlane, log: Journal, lockFd: number): Promise<Vici> {
+export async function hubCharon(
+  config: HubConfig,
+  dataPlane: DataPlane,
+  log: Journal,
+  lockFd: number,
+): Promise<{ readonly vici: Vici; readonly isNew: boolean }> {
   const running = await adopt(config.directory, log);
-  if (running !== undefined) return running;
+  if (running !== undefined) return { vici: running, isNew: false };
   requireFreePorts();
   await shutPodsOut();
+  if (dataPlane === "kernel")
+    await forgetTunnels(
+      config.subnets.map(({ subnet }) => subnet),
+      log,
+    );
   await using undo = new AsyncDisposableStack();
   const options = charonOptions(config, dataPlane);
   const vici = undo.use(await startCharon({ ...options, lockFd, timeout: START_TIMEOUT }));
   requireBoundPorts();
   if (dataPlane === "userspace") await stopRedirects();
   undo.move();
-  return vici;
+  return { vici, isNew: true };
 }
 
 /** One that does not answer serves nobody: it is ended. */

@@ -1,6 +1,6 @@
 import { Code, Fault } from "../fault.ts";
 import { stopCharon } from "../ipsec/charon.ts";
-import { removeTree } from "../os/file.ts";
+import { removeIfEmpty, removeTree } from "../os/file.ts";
 import { type Lock, lockDirectory } from "../os/lock.ts";
 import { requireSameNamespace } from "./checks.ts";
 import { letPodsIn } from "./loading.ts";
@@ -24,6 +24,33 @@ export async function lockHub(directory: string, create: boolean): Promise<Lock 
       { cause: error },
     );
   }
+}
+
+/**
+ * The lock on the directory of a hub's leases, so that no two hubs of a machine hand out addresses by one file.
+ * @throws Fault 11 when another hub has them.
+ */
+export async function lockLeases(file: string): Promise<Lock> {
+  const directory = file.slice(0, file.lastIndexOf("/"));
+  try {
+    const lock = await lockDirectory(directory, { create: true, wait: 0 });
+    if (lock === undefined) throw new TypeError("a directory that is made is locked");
+    return lock;
+  } catch (error) {
+    if (!(error instanceof Fault) || error.code !== Code.tryAgainLater) throw error;
+    throw new Fault(
+      Code.tryAgainLater,
+      `another hub keeps its leases in ${directory}`,
+      "stop that one first, or give this one's `leases` a directory of their own",
+      { cause: error },
+    );
+  }
+}
+
+/** Removes a hub's leases, and their directory when there is nothing else in it. @throws Fault 5. */
+export function removeLeaseFile(file: string): void {
+  removeTree(file);
+  removeIfEmpty(file.slice(0, file.lastIndexOf("/")));
 }
 
 /** Ends charon, which tells its pods, and puts everything back; the lock on `directory` must be held. @throws Fault. */

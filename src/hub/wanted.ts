@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Section } from "vici";
 import type { HubConfig } from "../config/hub.ts";
-import type { HubSubnet } from "../config/hub-pool.ts";
+import type { Address } from "../net/address.ts";
+import { waitingRoom } from "../net/waiting-room.ts";
 import { Secret } from "../secret.ts";
+import type { Entry } from "./book.ts";
 
 /** What the hub's charon shall have loaded over VICI. */
 export interface Wanted {
@@ -14,38 +16,63 @@ export interface Wanted {
 /** Name of the child of every connection. */
 const CHILD = "net";
 
+/** Who has which virtual IP, and which are for pods that are not known. */
+export interface Leases {
+  readonly entries: readonly Entry[];
+  readonly window: readonly Address[];
+}
+
 /**
- * Pools, keys and connections of a configuration. Pure.
- * With one key for all, one connection takes any identity that proves it.
- * With a key for each identity there is a connection for each, so that an unknown identity is refused before any key is
- * looked at, and a key's one owner is its identity. The hub's own is never an owner: charon (5.9.8) takes a key when
- * either side's identity owns it and tries all that fit, so that each pod that names the hub could then prove any
- * identity.
+ * Pools, keys and connections of a configuration and of the leases. Pure.
+ *
+ * Each address is a pool of its own: so charon itself can never give it to two, whoever asks by whatever connection.
+ * Each identity that has an address has a connection of its own, which charon (5.9.8) prefers to the one for anybody:
+ * it gets its address back from a charon that has never seen it. When its address is taken, by a tunnel of before or
+ * by another pod with the same identity, it gets one of the waiting room.
+ *
+ * With one key for all, one more connection takes any identity that proves it.
+ * With a key for each identity, an unknown identity is refused before any key is looked at, and a key's one owner is
+ * its identity. The hub's own is never an owner: charon (5.9.8) takes a key when either side's identity owns it and
+ * tries all that fit, so that each pod that names the hub could then prove any identity.
  */
-export function wantedOf(config: HubConfig): Wanted {
-  const pools = config.subnets.map(poolOf);
-  const names = pools.map(({ name }) => name);
+export function wantedOf(config: HubConfig, { entries, window }: Leases): Wanted {
+  const own = entries.map(({ identity, addresses }) => {
+    const pools = [...addresses.map(poolName), ...WAITING.map(({ name }) => name)];
+    return { name: nameOf(identity), section: connection(config, pools, identity) };
+  });
+  const pools = [
+    ...[...entries.flatMap(({ addresses }) => addresses), ...window].map((address) => ({
+      name: poolName(address),
+      addrs: `${address}-${address}`,
+    })),
+    ...WAITING,
+  ];
   if (config.psks instanceof Secret) {
+    const anybody = { name: "pods", section: connection(config, window.map(poolName)) };
     return {
       pools,
       shared: [{ id: "pods", psk: config.psks, owners: [] }],
-      connections: [{ name: "pods", section: connection(config, names) }],
+      connections: [...own, anybody],
     };
   }
   return {
     pools,
     shared: config.psks.map(({ identity, psk }) => ({ id: nameOf(identity), psk, owners: [identity] })),
-    connections: config.psks.map(({ identity }) => ({
-      name: nameOf(identity),
-      section: connection(config, names, identity),
-    })),
+    connections: own,
   };
 }
 
-/** Two pools of one family are used up one after the other. */
-function poolOf({ subnet, pool }: HubSubnet): { name: string; addrs: string } {
-  return { name: legal(subnet), addrs: `${pool.first}-${pool.last}` };
+/** What cannot be changed under pods that are online: from where they have their addresses. Pure. */
+export function rangesOf({ subnets }: HubConfig): string[] {
+  return subnets.map(({ pool }) => `${pool.first}-${pool.last}`);
 }
+
+function poolName(address: Address): string {
+  return legal(address);
+}
+
+/** Of both families: charon takes one only for a pod that asks for that family. */
+const WAITING = ([4, 6] as const).map((version) => ({ name: `waiting-${version}`, addrs: waitingRoom(version) }));
 
 /** swanctl.conf(5), `connections`; without `remote.id` for any identity. */
 function connection(config: HubConfig, pools: readonly string[], identity?: string): Section {
@@ -54,8 +81,8 @@ function connection(config: HubConfig, pools: readonly string[], identity?: stri
     ...(config.listen.length === 0 ? {} : { local_addrs: [...config.listen] }),
     proposals: [...config.proposals],
     pools: [...pools],
-    // A pod that comes back takes over from what it left, with the same address.
-    unique: "replace",
+    // Who is to be sent away, `Contests` finds out: each of charon's own rules lets the younger one drop the elder.
+    unique: "never",
     mobike: "no",
     dpd_delay: `${config.dpd}s`,
     rekey_time: "4h",

@@ -1,22 +1,34 @@
-import { type Vici, ViciError } from "vici";
+import { type IkeSa, type Message, readIkeSas, type Vici, ViciError } from "vici";
+import { Endings } from "./endings.ts";
 import { Gathered } from "./gathered.ts";
 import type { Journal } from "./journal.ts";
-import { changes, type Lease, listLeases } from "./leases.ts";
+import type { Keeper } from "./keeper.ts";
+import { changes, type Lease, leasesOf, listSas, waits } from "./leases.ts";
 import { Refusals } from "./refusals.ts";
 
-/** Milliseconds that pods which come together are waited for, before charon is asked once for all of them. */
-const GATHER = 200;
+/** Milliseconds between two looks at charon's SAs: pods that come together are seen together. */
+const PAUSE = 100;
 
-/** Tells of pods that come and go, and of those that are refused. */
+/** Looks on as pods come and go, tells of it, and has the leases kept. */
 export class Watch {
   #known: readonly Lease[] = [];
   readonly #refusals = new Refusals();
+  readonly #endings = new Endings();
+  /** Identities that ended their tunnels themselves, in lower case, until charon has been asked after that. */
+  #goodbyes = new Set<string>();
+  #refresh: Gathered | undefined;
 
   constructor(
     /** For questions. */
     private readonly vici: Vici,
+    private readonly keeper: Keeper,
     private readonly log: Journal,
   ) {}
+
+  /** Has charon looked at again: something may have changed without its telling. */
+  ask(): void {
+    this.#refresh?.ask();
+  }
 
   /**
    * Tells until `stop`. An event is a hint only: what is told is what charon then lists.
@@ -28,29 +40,49 @@ export class Watch {
     await using subscription = await events.subscribe(["ike-updown", "child-updown", "log"], { signal: stop });
     await listening();
     const failed = Promise.withResolvers<never>();
-    using refresh = new Gathered(GATHER, () => this.#refresh(), failed.reject);
+    using refresh = new Gathered(PAUSE, () => this.#look(), failed.reject);
+    this.#refresh = refresh;
     refresh.ask();
     const reading = async () => {
       for await (const { name, message } of subscription) {
-        if (name !== "log") refresh.ask();
-        else this.#read(message.text("group") ?? "", message.text("msg") ?? "", message.text("ikesa-uniqueid"));
+        if (name === "log") this.#read(message);
+        else this.#updown(name, message);
       }
     };
     await Promise.race([reading(), failed.promise]);
     if (!stop.aborted) throw new ViciError("CLOSED", "charon ended the connection");
   }
 
-  async #refresh(): Promise<void> {
-    const now = await listLeases(this.vici);
+  async #look(): Promise<void> {
+    const goodbyes = this.#goodbyes;
+    this.#goodbyes = new Set();
+    const sas = await listSas(this.vici);
+    const now = leasesOf(sas);
     for (const line of changeLines(this.#known, now)) this.log("info", line);
     this.#known = now;
+    await this.keeper.look(sas, goodbyes);
   }
 
-  #read(group: string, msg: string, uniqueid: string | undefined): void {
-    const refused = this.#refusals.read({
-      msg,
-      ...(uniqueid === undefined ? {} : { ikesaUniqueid: Number(uniqueid) }),
-    });
+  #updown(name: string, message: Message): void {
+    if (name === "ike-updown" && message.text("up") !== "yes") {
+      for (const sa of readIkeSas(message)) this.#goodbye(this.#endings.down(sa));
+    }
+    this.ask();
+  }
+
+  /** A pod that waited for its virtual IP has none to give back. */
+  #goodbye(sa: IkeSa | undefined): void {
+    if (sa === undefined || waits(sa)) return;
+    this.#goodbyes.add(sa.remoteId.toLowerCase());
+    this.ask();
+  }
+
+  #read(message: Message): void {
+    const [group, msg] = [message.text("group") ?? "", message.text("msg") ?? ""];
+    const uniqueid = Number(message.text("ikesa-uniqueid") ?? 0);
+    if (msg.startsWith("received DELETE for IKE_SA ")) this.#goodbye(this.#endings.deleted(uniqueid));
+    this.keeper.heard(uniqueid, msg);
+    const refused = this.#refusals.read({ msg, ...(uniqueid === 0 ? {} : { ikesaUniqueid: uniqueid }) });
     if (refused !== undefined) this.log("error", refused);
     this.log("debug", `charon [${group}] ${msg}`);
   }

@@ -3,7 +3,7 @@ import type { Address } from "../net/address.ts";
 import { family } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
 
-/** Name of the connection and of its child in a pod's own charon. */
+/** Name of the connection in a pod's own charon, and of the child in every connection of a pod. */
 export const POD_CONNECTION = "pod";
 export const POD_CHILD = "net";
 
@@ -20,6 +20,13 @@ export interface PodConnection {
   readonly dpdDelay: number;
   /** Force ESP in UDP: needed by user-space ESP, and wherever raw ESP does not pass. */
   readonly encap: boolean;
+  /** The XFRM interface that its policies and security associations are for. */
+  readonly ifId?: number;
+  /**
+   * Whether the hub may still have a tunnel of a charon that died. Then it is not told to drop that (INITIAL_CONTACT):
+   * what it sends by it until the new one is up arrives, as the kernel still has the old security associations.
+   */
+  readonly again?: boolean;
 }
 
 /**
@@ -36,10 +43,11 @@ export function podConnection(connection: PodConnection): Section {
     vips: [...(families.has(4) ? ["0.0.0.0"] : []), ...(families.has(6) ? ["::"] : [])],
     mobike: "no",
     encap: connection.encap ? "yes" : "no",
-    dpd_delay: `${connection.dpdDelay}s`,
+    dpd_delay: `${spread(connection.dpdDelay, connection.identity)}s`,
     keyingtries: "0",
-    unique: "replace",
+    unique: connection.again === true ? "never" : "replace",
     rekey_time: "4h",
+    ...(connection.ifId === undefined ? {} : { if_id_in: String(connection.ifId), if_id_out: String(connection.ifId) }),
     local: { auth: "psk", id: connection.identity },
     remote: { auth: "psk", ...(connection.serverID === undefined ? {} : { id: connection.serverID }) },
     children: {
@@ -53,4 +61,14 @@ export function podConnection(connection: PodConnection): Section {
       },
     },
   };
+}
+
+/**
+ * Seconds, up to a quarter less: pods that heard their hub last at the same moment do not all ask at once. A pod always
+ * gets the same. With less than 4 s the retransmissions alone spread them (`retransmit_jitter`). Pure.
+ */
+export function spread(seconds: number, identity: string): number {
+  let hash = 0x811c9dc5; // FNV-1a: node:crypto would cost a plugin's start a millisecond
+  for (const character of identity) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193) >>> 0;
+  return seconds - Math.floor((hash / 2 ** 32) * (Math.floor(seconds / 4) + 1));
 }

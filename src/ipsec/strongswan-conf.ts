@@ -25,6 +25,8 @@ export interface CharonOptions {
   readonly logLevel: 1 | 2;
   /** MTU of the routes into the tunnel, in bytes; charon's own choice without it. */
   readonly routeMtu?: number;
+  /** Takes no notice of interfaces, addresses and routes that come and go. */
+  readonly noRoaming?: boolean;
   /** Further settings of the `charon-systemd` section. */
   readonly settings: Settings;
 }
@@ -56,11 +58,19 @@ export function strongswanConf(options: CharonOptions): string {
       },
       plugins: {
         vici: { socket: `unix://${viciSocket(options.directory)}` },
-        ...(options.routeMtu === undefined ? {} : { "kernel-netlink": { mtu: options.routeMtu } }),
+        ...kernelNetlink(options),
       },
       ...options.settings,
     },
   });
+}
+
+function kernelNetlink({ routeMtu, noRoaming }: CharonOptions): Settings {
+  const settings: Settings = {
+    ...(routeMtu === undefined ? {} : { mtu: routeMtu }),
+    ...(noRoaming === true ? { roam_events: false } : {}),
+  };
+  return Object.keys(settings).length === 0 ? {} : { "kernel-netlink": settings };
 }
 
 /** charon's routing table: one for all tunnels of a namespace, so that of two virtual subnets the longer prefix wins. */
@@ -73,15 +83,29 @@ export const POD_SETTINGS: Settings = {
   // Random ports: 500 and 4500 stay free for the pod, and two attachments of one pod do not meet.
   port: 0,
   port_nat_t: 0,
-  // A silent hub is given up after 4.6 s (0.5 * (1.6^4 - 1) / 0.6), then tried again (keyingtries = 0).
-  retransmit_timeout: 0.5,
-  retransmit_base: 1.6,
-  retransmit_tries: 3,
+  // A silent hub is given up after 3.6 s (9 * 0.4), then tried again (keyingtries = 0). Nine times, so that a hub that
+  // lives is given up once in ten thousand times where 20 % of the packets are lost in each direction.
+  retransmit_timeout: 0.4,
+  retransmit_base: 1,
+  retransmit_tries: 8,
   // Per cent: a thousand pods must not hit a restarted hub in step.
   retransmit_jitter: 20,
   install_virtual_ip: true,
   routing_table: TUNNEL_TABLE,
   routing_table_prio: 220,
+};
+
+/** Settings of the charon that a node has for all its pods: their addresses and routes are ours, in their namespaces. */
+export const NODE_SETTINGS: Settings = {
+  ...POD_SETTINGS,
+  // Each VICI command that waits holds one; at most four `initiate` do.
+  threads: 16,
+  install_virtual_ip: false,
+  install_routes: false,
+  routing_table: 0,
+  // With the default, 1, every packet of IKE looks at all IKE_SAs.
+  ikesa_table_size: 256,
+  ikesa_table_segments: 8,
 };
 
 function render(settings: Settings, indent = ""): string {

@@ -25,6 +25,8 @@ export interface Link {
   readonly alias?: string;
   /** Index of the veth peer or the lower device, perhaps in another namespace. */
   readonly linkIndex?: number;
+  /** Of an XFRM interface: what its policies and security associations are marked with. */
+  readonly ifId?: number;
 }
 
 /** A link to be made. It is made down: the kernel cannot set a veth up before it has its peer (ENOTCONN). */
@@ -36,7 +38,12 @@ export type NewLink = {
   readonly mtu?: number;
   /** See {@link Link.group}: the one mark of its maker that a link has from its first moment on, and keeps when moved. */
   readonly group?: number;
-} & ({ readonly kind: "bridge" | "dummy" | "wireguard" } | { readonly kind: "veth"; readonly peer: string });
+} & (
+  | { readonly kind: "bridge" | "dummy" | "wireguard" }
+  | { readonly kind: "veth"; readonly peer: string }
+  /** `ifId`: not 0, and no other's that was made in this namespace, wherever that has been moved to (else EEXIST). */
+  | { readonly kind: "xfrm"; readonly ifId: number }
+);
 
 /** The link of that name (at most 15 bytes) or index, or undefined. @throws NetlinkError */
 export async function getLink(nl: Netlink, nameOrIndex: string | number): Promise<Link | undefined> {
@@ -59,19 +66,24 @@ export async function listLinks(nl: Netlink): Promise<Link[]> {
 /** @throws NetlinkError EEXIST when the name, or a veth's peer name, is taken; nothing is made then. */
 export async function addLink(nl: Netlink, link: NewLink): Promise<void> {
   const mtu = optional(IFLA_MTU, link.mtu, u32);
-  const data =
-    link.kind === "veth"
-      ? nest(IFLA_INFO_DATA, nest(VETH_INFO_PEER, linkHeader({}), attribute(IFLA_IFNAME, cString(link.peer)), mtu))
-      : zeros(0);
   const body = concat(
     linkHeader({}),
     attribute(IFLA_IFNAME, cString(link.name)),
     optional(IFLA_ADDRESS, link.address, macBytes),
     mtu,
     optional(IFLA_GROUP, link.group, u32),
-    nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, cString(link.kind)), data),
+    nest(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, cString(link.kind)), linkData(link, mtu)),
   );
   await nl.change(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, `add the ${link.kind} ${link.name}`);
+}
+
+function linkData(link: NewLink, mtu: Uint8Array): Uint8Array {
+  if (link.kind === "veth") {
+    const peer = nest(VETH_INFO_PEER, linkHeader({}), attribute(IFLA_IFNAME, cString(link.peer)), mtu);
+    return nest(IFLA_INFO_DATA, peer);
+  }
+  // Without IFLA_XFRM_LINK: the way of the encrypted packets is asked of the routes.
+  return link.kind === "xfrm" ? nest(IFLA_INFO_DATA, attribute(IFLA_XFRM_IF_ID, u32(link.ifId))) : zeros(0);
 }
 
 /** What of a link can be set. */
@@ -127,7 +139,9 @@ export async function deleteLink(nl: Netlink, index: number): Promise<void> {
 /** struct ifinfomsg and attributes (linux/if_link.h). */
 function parseLink({ body }: Message): Link {
   const attributes = parseAttributes(body.subarray(IFINFOMSG));
-  const kind = nested(attributes, IFLA_LINKINFO).get(IFLA_INFO_KIND);
+  const info = nested(attributes, IFLA_LINKINFO);
+  const kind = readCString(info.get(IFLA_INFO_KIND) ?? zeros(0));
+  const ifId = kind === "xfrm" ? u32Of(nested(info, IFLA_INFO_DATA), IFLA_XFRM_IF_ID) : undefined;
   const master = u32Of(attributes, IFLA_MASTER);
   const linkIndex = u32Of(attributes, IFLA_LINK);
   const group = u32Of(attributes, IFLA_GROUP) ?? 0;
@@ -139,10 +153,11 @@ function parseLink({ body }: Message): Link {
     up: (readU32(body, 8) & IFF_UP) !== 0,
     address: macText(attributes.get(IFLA_ADDRESS) ?? zeros(0)),
     ...(master !== undefined && { master }),
-    ...(kind !== undefined && { kind: readCString(kind) }),
+    ...(kind !== "" && { kind }),
     ...(group !== 0 && { group }),
     ...(alias !== "" && { alias }),
     ...(linkIndex !== undefined && { linkIndex }),
+    ...(ifId !== undefined && { ifId }),
   };
 }
 
@@ -184,5 +199,6 @@ const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
+const IFLA_XFRM_IF_ID = 2;
 /** RTEXT_FILTER_SKIP_STATS: half of each answer. */
 const SKIP_STATISTICS = 8;

@@ -1,6 +1,6 @@
 import { type Address, addressBytes, addressFromBytes, type Family } from "../net/address.ts";
 import { networkAddress, type Prefix, prefixLength, prefixOf } from "../net/prefix.ts";
-import { type Attributes, parseAttributes, u32Of } from "./attributes.ts";
+import { type Attributes, optional, parseAttributes, u32Of } from "./attributes.ts";
 import { concat, readBigEndianU32, readU8, readU16, readU32, u8, u16, u32, u64, zeros } from "./bytes.ts";
 import { changed } from "./error.ts";
 import { afOf, versionOf } from "./family.ts";
@@ -19,6 +19,8 @@ export interface XfrmSelector {
   readonly src: Prefix;
   /** Of the same family as `src`. */
   readonly dst: Prefix;
+  /** The XFRM interface that it is for; absent: none. */
+  readonly ifId?: number;
 }
 
 /** A policy without transformations: what it matches passes in plain ("allow") or is dropped ("block"). */
@@ -32,8 +34,6 @@ export interface WantedPolicy extends XfrmSelector {
 export interface Policy extends WantedPolicy {
   /** Transformations (SAs) that a packet must have gone through, or is sent through; 0: none. */
   readonly templates: number;
-  /** The XFRM interface that it is for; absent: none. */
-  readonly ifId?: number;
 }
 
 /** A security association (one direction). Keys are never read out of the message. */
@@ -47,7 +47,7 @@ export interface XfrmState {
   readonly ifId?: number;
 }
 
-/** @throws NetlinkError EEXIST when there is a policy with this selector and no XFRM interface. */
+/** @throws NetlinkError EEXIST when there is a policy with this selector. */
 export async function addPolicy(nl: Netlink, policy: WantedPolicy): Promise<void> {
   const body = concat(
     selector(policy),
@@ -61,6 +61,7 @@ export async function addPolicy(nl: Netlink, policy: WantedPolicy): Promise<void
     u8(0), // flags
     u8(0), // share
     zeros(4),
+    optional(XFRMA_IF_ID, policy.ifId, u32),
   );
   await nl.change(XFRM_MSG_NEWPOLICY, NLM_F_CREATE | NLM_F_EXCL, body, `add the ${policy.action} ${text(policy)}`);
 }
@@ -74,9 +75,10 @@ export function ensurePolicy(nl: Netlink, policy: WantedPolicy): Promise<boolean
   return changed(addPolicy(nl, policy), "EEXIST");
 }
 
-/** Removes the policy with this selector and no XFRM interface. @throws NetlinkError ENOENT when there is none. */
+/** Removes the policy with this selector. @throws NetlinkError ENOENT when there is none. */
 export async function removePolicy(nl: Netlink, policy: XfrmSelector): Promise<void> {
-  const body = concat(selector(policy), u32(0), u8(DIRECTIONS[policy.direction]), zeros(3));
+  const id = concat(selector(policy), u32(0), u8(DIRECTIONS[policy.direction]), zeros(3));
+  const body = concat(id, optional(XFRMA_IF_ID, policy.ifId, u32));
   await nl.change(XFRM_MSG_DELPOLICY, 0, body, `remove the ${text(policy)}`);
 }
 
@@ -96,8 +98,8 @@ export async function listStates(nl: Netlink): Promise<XfrmState[]> {
   return (await nl.dump(XFRM_MSG_GETSA, zeros(0), "list the XFRM states")).map(parseState);
 }
 
-/** struct xfrm_userpolicy_info and attributes (linux/xfrm.h). */
-function parsePolicy({ body }: Message): Policy | undefined {
+/** struct xfrm_userpolicy_info and attributes (linux/xfrm.h); undefined for one of a single socket. */
+export function parsePolicy({ body }: Message): Policy | undefined {
   const direction = DIRECTION_NAMES.find((name) => DIRECTIONS[name] === readU8(body, 160));
   if (direction === undefined) return undefined; // 3 and 4: of a socket
   const attributes = parseAttributes(body.subarray(USERPOLICY_INFO));
@@ -158,8 +160,9 @@ function xfrmAddress(body: Uint8Array, offset: number, version: Family): Address
   return addressFromBytes(body.subarray(offset, offset + (version === 4 ? 4 : 16)));
 }
 
-function text({ direction, src, dst }: XfrmSelector): string {
-  return `XFRM policy dir ${direction} from ${src} to ${dst}`;
+function text({ direction, src, dst, ifId }: XfrmSelector): string {
+  const of = ifId === undefined ? "" : ` of XFRM interface ${ifId}`;
+  return `XFRM policy dir ${direction} from ${src} to ${dst}${of}`;
 }
 
 const DIRECTIONS = { in: 0, out: 1, fwd: 2 } as const;

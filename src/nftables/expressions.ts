@@ -4,9 +4,17 @@ import { bigEndianU32, cString, zeros } from "../netlink/bytes.ts";
 // The kernel's expressions (linux/netfilter/nf_tables.h), as far as rules of ours have them. All of them use the same
 // register: the next one reads what the one before has loaded.
 
-/** Loads the name of a device, the protocol of the network layer (NFPROTO_…), or that of the transport layer. */
-export function meta(key: "iifname" | "oifname" | "nfproto" | "l4proto"): Uint8Array {
+/**
+ * Loads the name of a device, the protocol of the network layer (NFPROTO_…), that of the transport layer, or whether
+ * the packet came in by IPsec.
+ */
+export function meta(key: keyof typeof META_KEYS): Uint8Array {
   return expression("meta", attribute(META_DREG, REGISTER), attribute(META_KEY, bigEndianU32(META_KEYS[key])));
+}
+
+/** Loads whether the packet's route leads through IPsec (Linux 5.0). */
+export function transformed(): Uint8Array {
+  return expression("rt", attribute(RT_DREG, REGISTER), attribute(RT_KEY, bigEndianU32(RT_XFRM)));
 }
 
 /** Loads bytes of the IP header. */
@@ -115,7 +123,10 @@ const REGISTER_VERDICT = 0;
 const REGISTER = bigEndianU32(1);
 const META_DREG = 1;
 const META_KEY = 2;
-const META_KEYS = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16 } as const;
+const META_KEYS = { iifname: 6, oifname: 7, nfproto: 15, l4proto: 16, secpath: 25 } as const;
+const RT_DREG = 1;
+const RT_KEY = 2;
+const RT_XFRM = 4;
 const CMP_SREG = 1;
 const CMP_OP = 2;
 const CMP_DATA = 3;

@@ -53,6 +53,7 @@ function matchExpressions(table: RuleScope, match: Match): Uint8Array[] {
     const compare = "is" in match ? nft.equal : nft.notEqual;
     return [nft.meta(match.device), compare(deviceName("is" in match ? match.is : match.isNot))];
   }
+  if ("plain" in match) return [match.plain === "in" ? nft.meta("secpath") : nft.transformed(), nft.equal(u8(0))];
   if ("udpPort" in match) {
     const port = bigEndianU32(match.udpPort).subarray(2);
     return [nft.meta("l4proto"), nft.equal(u8(IPPROTO_UDP)), nft.loadTransport(2, 2), nft.equal(port)];

@@ -11,6 +11,11 @@ export type Match =
   | { readonly address: "saddr" | "daddr"; readonly in: Prefix }
   /** The address is in one of the prefixes of that set of the table. */
   | { readonly address: "saddr" | "daddr"; readonly inSet: string }
+  /**
+   * It was in no IPsec ("in": what came in as ESP and was decrypted does not match), or will be in none ("out": what the
+   * routing has an XFRM policy for does not match; in chains behind routing only).
+   */
+  | { readonly plain: "in" | "out" }
   /** It is UDP to this port. */
   | { readonly udpPort: number }
   /** The address, of the family of the match before, is in none of the prefixes. */

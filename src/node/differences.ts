@@ -1,6 +1,8 @@
+import { family } from "../net/address.ts";
 import type { Prefix } from "../net/prefix.ts";
+import { changed } from "../netlink/error.ts";
 import type { Netlink } from "../netlink/netlink.ts";
-import { addRoute, ensureNoRoute, isRoute, type Route } from "../netlink/routes.ts";
+import { addRoute, ensureNoRoute, isRoute, listRoutes, type Route } from "../netlink/routes.ts";
 
 /** What turns the routes that are there into those that are wanted. */
 export interface RouteDifference {
@@ -20,8 +22,15 @@ export function routeDifference(wanted: readonly Route[], existing: readonly Rou
 
 /** Adds first: between two steps no wanted destination is without its route. @throws NetlinkError. */
 export async function applyRouteDifference(nl: Netlink, { add, remove }: RouteDifference): Promise<void> {
-  await inParts(add, (route) => addRoute(nl, route));
+  await inParts(add, (route) => addOnce(nl, route));
   await inParts(remove, (route) => ensureNoRoute(nl, route));
+}
+
+/** Two devices may have pods in the same subnet, and refuse it side by side. @throws NetlinkError for another's route. */
+async function addOnce(nl: Netlink, route: Route): Promise<void> {
+  if (await changed(addRoute(nl, route), "EEXIST")) return;
+  const existing = await listRoutes(nl, { family: family(route.dst), table: route.table });
+  if (!existing.some((one) => isRoute(one, route))) await addRoute(nl, route);
 }
 
 /** More requests at once than these would overrun the socket with their answers. */

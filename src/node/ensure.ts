@@ -78,8 +78,8 @@ async function ensureLocked(
   const known = await there?.read();
   await requireFittingNode(request, observed, known);
   if (shared) await requireSame(request, next, previous);
-  else if (JSON.stringify(next) !== JSON.stringify(previous)) writeDeviceRecord(next);
-  const record = shared ? previous : next;
+  const record = shared ? { ...previous, podSubnets: next.podSubnets } : next;
+  if (JSON.stringify(record) !== JSON.stringify(previous)) writeDeviceRecord(record);
   trace("node read");
   // The guard before the device, and before the routes that lead to it.
   const existing = ownRoutes(observed, name);

@@ -6,10 +6,12 @@ import { aggregate } from "../net/aggregate.ts";
 import type { Prefix } from "../net/prefix.ts";
 import { listLinks } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
+import { listRoutes } from "../netlink/routes.ts";
 import { ensureTableAs } from "../nftables/apply.ts";
 import { lockDirectory } from "../os/lock.ts";
 import { readSysctl } from "../os/sysctl.ts";
-import { recordedTable } from "./plan.ts";
+import { applyRouteDifference, routeDifference } from "./differences.ts";
+import { meshRefusals, PROTOCOL_MESH, recordedTable } from "./plan.ts";
 import { DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord, writeDeviceRecord } from "./record.ts";
 
 /** Between whom the node shall forward. */
@@ -46,6 +48,11 @@ export async function openNode(nl: Netlink, request: OpenRequest): Promise<strin
   const next = { ...record, podSubnets, sysctls: mergedSysctls(record.sysctls, changes) };
   if (isNew || changes.length > 0) writeDeviceRecord(next);
   applySysctls(changes);
-  if (isNew) await ensureTableAs(recordedTable(next));
+  if (isNew) {
+    // Known only now, from a DHCP server or another plugin; else they were guarded before the device was there.
+    await ensureTableAs(recordedTable(next));
+    const refused = await listRoutes(nl, { protocol: PROTOCOL_MESH, type: "unreachable" });
+    await applyRouteDifference(nl, { add: routeDifference(meshRefusals(next), refused).add, remove: [] });
+  }
   return (await openForwarding({ device, subnets })).map(obstacleText);
 }

@@ -9,7 +9,7 @@ import { diff } from "../wireguard/diff.ts";
 import { randomPublicKey } from "../wireguard/keys.ts";
 import { openDevice } from "../wireguard/open.ts";
 import { routeDifference } from "./differences.ts";
-import { linkOf, type Observed, observeNode, ownRoutes, ownRules, sameRule } from "./observe.ts";
+import { linkOf, type Observed, observeNode, ownRules, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, recordedTable } from "./plan.ts";
 import { DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord } from "./record.ts";
 import { deviceSettings, namesToResolve } from "./settings.ts";
@@ -56,7 +56,7 @@ export async function missingOnNode(nl: Netlink, config: WireguardConfig, privat
           (entry) => !addresses.some((one) => one.address === entry.address && one.prefixLength === entry.prefixLength),
         )
         .map(({ address, prefixLength }) => `missing: ${address}/${prefixLength} on ${name}`),
-      ...routeDifference(routes, ownRoutes(observed, name)).add.map(
+      ...routeDifference(routes, observed.routes).add.map(
         ({ type, dst, table: where }) => `missing: ${type} route to ${dst} in table ${where}`,
       ),
       ...missingRules(observed, record),

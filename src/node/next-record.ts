@@ -8,7 +8,7 @@ import type { EnsureRequest } from "./request.ts";
  * there: a peer that goes opens nothing.
  */
 export function nextRecord(request: EnsureRequest, previous: DeviceRecord | undefined): DeviceRecord {
-  const { config, network, attachment } = request;
+  const { config, network, podSubnets, attachment } = request;
   const { interface: name, meshPrefixes, table, fwmark, mtu, addresses, removeWithLastPod, peers } = config;
   const before = previous?.guarded ?? [];
   const inUse = before.join() !== meshPrefixes.join() && usersOf(name, attachment).length > 0;
@@ -19,7 +19,7 @@ export function nextRecord(request: EnsureRequest, previous: DeviceRecord | unde
     network,
     complete: previous?.complete ?? false,
     dataPlane: previous?.dataPlane ?? "userspace",
-    podSubnets: previous?.podSubnets ?? [],
+    podSubnets: aggregate([...(previous?.podSubnets ?? []), ...podSubnets]),
     guarded: inUse ? aggregate([...meshPrefixes, ...before]) : meshPrefixes,
     ...(table === undefined ? {} : { table }),
     fwmark,

@@ -110,18 +110,18 @@ export function meshDeviceOf(table: string): string | undefined {
 
 /**
  * Refusals of the guarded prefixes, where the mesh's routes are and in the main table: with no device there the sender
- * is told, instead of waiting for an answer. Pure.
+ * is told, instead of waiting for an answer. And of the node's own pods' subnets in the main table: what comes out of the
+ * tunnel for them while there is no bridge (after a boot the peers go on sending) would else leave in plain by the
+ * default route. Pure.
  */
-export function meshRefusals({ guarded, table }: Pick<MeshRequest, "guarded" | "table">): Route[] {
-  const tables = new Set([RoutingTable.main, table ?? RoutingTable.main]);
-  return [...tables].flatMap((where) =>
-    guarded.map((dst) => ({
-      ...refusalRoute(dst, "unreachable"),
-      table: where,
-      metric: MESH_REFUSAL_METRIC,
-      protocol: PROTOCOL_MESH,
-    })),
-  );
+export function meshRefusals({ guarded, podSubnets, table }: Omit<MeshRequest, "device" | "fwmark">): Route[] {
+  const own = table === undefined ? [] : guarded.map((dst) => meshRefusal(dst, table));
+  const inMain = new Set([...guarded, ...podSubnets]);
+  return [...[...inMain].map((dst) => meshRefusal(dst, RoutingTable.main)), ...own];
+}
+
+function meshRefusal(dst: Prefix, table: number): Route {
+  return { ...refusalRoute(dst, "unreachable"), table, metric: MESH_REFUSAL_METRIC, protocol: PROTOCOL_MESH };
 }
 
 /** The routes through the device, one for each allowed IP. Pure. @param oif Index of the device. */

@@ -29,7 +29,7 @@ export interface DeviceRecord {
   readonly dataPlane: DataPlane;
   /** What never leaves the node in plain, and is accepted from the device alone: grows while pods use the device. */
   readonly guarded: readonly Prefix[];
-  /** Of the pods that were routed through the device. */
+  /** Of the node's pods behind the device. */
   readonly podSubnets: readonly Prefix[];
   /** Routing table of the mesh's routes; absent: main. */
   readonly table?: number;

@@ -1,6 +1,8 @@
 import { isWireguard, listAttachments, type WireguardAttachment } from "../attachment/record.ts";
 import { closeForwarding } from "../forwarding/close.ts";
 import { restoreSysctls } from "../forwarding/sysctl.ts";
+import { contains, type Prefix } from "../net/prefix.ts";
+import { ensureNoNeighbour, listNeighbours } from "../netlink/neighbours.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { ensureNoRoute } from "../netlink/routes.ts";
@@ -69,6 +71,7 @@ export async function removeLocked(nl: Netlink, name: string): Promise<void> {
   const attempts = new Attempts();
   const observed = await observeNode(nl);
   await attempts.try(() => removeDevice({ name, directory: deviceDirectory(name) }));
+  await attempts.try(() => giveUpWaiting(nl, record?.podSubnets ?? []));
   await attempts.try(async () => {
     for (const rule of ownRules(observed, name)) await ensureNoRule(nl, rule);
     for (const route of ownRoutes(observed, name)) await ensureNoRoute(nl, route);
@@ -78,6 +81,17 @@ export async function removeLocked(nl: Netlink, name: string): Promise<void> {
   await attempts.try(async () => restoreSysctls(record?.sysctls ?? []));
   attempts.finish(`several parts of the device ${name} could not be removed`);
   removeTree(deviceDirectory(name));
+}
+
+/**
+ * Gives up what waits for the answer of pods that have gone. A moment later the kernel would do so itself, and tell the
+ * senders in the mesh by ICMP, which holds the beginning of their packets: in plain, as there is no guard any more.
+ */
+async function giveUpWaiting(nl: Netlink, podSubnets: readonly Prefix[]): Promise<void> {
+  for (const neighbour of await listNeighbours(nl)) {
+    if (!neighbour.incomplete || !podSubnets.some((subnet) => contains(subnet, neighbour.address))) continue;
+    await ensureNoNeighbour(nl, neighbour);
+  }
 }
 
 /** A damaged record is none: what it told is found in the kernel by its marks. */

@@ -1,4 +1,5 @@
 import type { WireguardConfig } from "../config/wireguard.ts";
+import type { Prefix } from "../net/prefix.ts";
 import type { Secret } from "../secret.ts";
 
 /** What the node's device shall be. */
@@ -7,6 +8,8 @@ export interface EnsureRequest {
   /** Whose configuration it is. */
   readonly network: string;
   readonly privateKey: Secret;
+  /** Subnets of the pods of this network on this node, as far as they are known before there is a pod. */
+  readonly podSubnets: readonly Prefix[];
   /** Directory of the attachment that asks: it does not count as another user of the device. */
   readonly attachment: string;
   /** Called when the device is this call's alone: from now on there may be something to release. */

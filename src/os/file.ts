@@ -46,6 +46,31 @@ export function writeAtomic(path: string, data: string | Uint8Array, mode = 0o60
 }
 
 /**
+ * As {@link writeAtomic}, and on the disk under its name when this returns, also if the machine's power fails then.
+ * Makes the directory. @throws Fault 5.
+ */
+export function writeDurable(path: string, data: string | Uint8Array): void {
+  const directory = path.slice(0, path.lastIndexOf("/"));
+  mkdirPrivate(directory);
+  translated(path, () => removeAbandoned(path));
+  writeAtomic(path, data);
+  translated(directory, () => {
+    const fd = openSync(directory, "r");
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  });
+}
+
+/** Gives a file another name beside it, in place of whatever has that. @throws Fault 5. */
+export function moveAside(path: string, aside: string): void {
+  translated(path, () => renameSync(path, aside));
+  effect(`rename ${path}`);
+}
+
+/**
  * As {@link writeAtomic}, but never over anything: of several who write at once one does.
  * @returns False when there was something of that name, which stays as it was. @throws Fault 5.
  */

@@ -14,7 +14,7 @@ export interface LockOptions {
   readonly create: boolean;
   /** Beside other shared holders; exclusive without it. */
   readonly shared?: boolean;
-  /** Milliseconds to wait for another holder. */
+  /** Milliseconds to wait for another holder; 0 asks once. */
   readonly wait: number;
 }
 
@@ -58,19 +58,23 @@ async function acquire(fd: number, path: string, shared: boolean, until: number)
   if (errno !== "EAGAIN") {
     throw new Fault(Code.io, `cannot lock ${path} (${errno})`, "put it on a file system that supports flock(2)");
   }
+  const left = until - performance.now();
+  if (left <= 0) throw held(path);
   // flock(1) waits on our open file, with a bound, in a process of its own: a blocked thread of ours could not be ended.
-  const seconds = Math.max(0.1, (until - performance.now()) / 1000);
+  const seconds = Math.max(0.1, left / 1000);
   const { code } = await run("flock", [shared ? "--shared" : "--exclusive", "--timeout", seconds.toFixed(1), "3"], {
     extraFds: [fd],
     timeout: seconds * 1000 + 2000,
   });
-  if (code !== 0) {
-    throw new Fault(
-      Code.tryAgainLater,
-      `another podvpn process has held ${path} for too long`,
-      "try again when it has ended",
-    );
-  }
+  if (code !== 0) throw held(path);
+}
+
+function held(path: string): Fault {
+  return new Fault(
+    Code.tryAgainLater,
+    `another podvpn process has held ${path} for too long`,
+    "try again when it has ended",
+  );
 }
 
 function openDirectory(path: string): number | undefined {

@@ -8,18 +8,21 @@ import {
   type StrongswanAttachment,
   type WireguardAttachment,
 } from "../attachment/record.ts";
+import { Code, Fault } from "../fault.ts";
 import { missingOfGuard } from "../guard/apply.ts";
 import { findCharon, openVici } from "../ipsec/charon.ts";
-import { readTunnel } from "../ipsec/pod-tunnel.ts";
+import { type PodTunnel, readTunnel, tunnelIn } from "../ipsec/pod-tunnel.ts";
 import type { Address } from "../net/address.ts";
 import { listAddresses } from "../netlink/addresses.ts";
 import { getLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { listRoutes, Table } from "../netlink/routes.ts";
+import { tunnelName } from "../node/charon/directory.ts";
 import { inNetns, type Netns, openNetnsIfPresent } from "../os/namespace.ts";
 import { isBusy } from "./busy.ts";
 import { problemOf } from "./devices.ts";
+import type { NodeCharonView } from "./node-charon.ts";
 import { within } from "./within.ts";
 
 /** How an attachment is. */
@@ -38,21 +41,27 @@ export interface AttachmentView {
 /** Milliseconds for one attachment: one that hangs must not hide the others. */
 const ANSWER = 3000;
 
+/** What attachments share on the node, and was looked at already. */
+export interface Surroundings {
+  /** What is wrong with the WireGuard device that one uses. */
+  readonly deviceProblems: (record: WireguardAttachment) => readonly string[];
+  readonly charon: NodeCharonView | undefined;
+}
+
 /**
  * Looks at an attachment as it is now. What is wrong is told in `problems`: this throws for nothing that an attachment
  * may be like. Undefined when it has gone meanwhile.
- * @param deviceProblems What is wrong with the WireGuard device that it uses.
  */
 export async function viewAttachment(
   record: Attachment,
-  deviceProblems: (record: WireguardAttachment) => readonly string[],
+  surroundings: Surroundings,
 ): Promise<AttachmentView | undefined> {
   if (record.phase === "adding" && (await isBusy(attachmentDirectory(record)))) {
     return { record, state: "adding", addresses: [], problems: [] };
   }
   const settled = record.phase === "ready" ? record : reread(record); // it may have become ready just now
   if (settled === undefined) return undefined;
-  const found = await look(settled, deviceProblems);
+  const found = await look(settled, surroundings);
   // A DEL takes its parts away one by one, and the record at the end.
   if (found.problems.length > 0 && reread(settled) === undefined) return undefined;
   const state = found.problems.length === 0 ? "up" : "down";
@@ -64,39 +73,50 @@ interface Found {
   readonly server?: Address;
 }
 
-async function look(
-  record: Attachment,
-  deviceProblems: (record: WireguardAttachment) => readonly string[],
-): Promise<Found> {
+async function look(record: Attachment, { deviceProblems, charon }: Surroundings): Promise<Found> {
   try {
     if (record.phase !== "ready")
       return { problems: ["its ADD was broken off: a DEL, or another ADD, clears it away"] };
     using netns = openNetnsIfPresent(record.netns);
     if (netns === undefined) return { problems: ["its network namespace is gone: a DEL clears up"] };
     if (!isStrongswan(record)) return { problems: [...deviceProblems(record), ...(await missingInPod(record, netns))] };
-    const [tunnel, missing] = await Promise.all([lookAtTunnel(record), missingInPod(record, netns)]);
+    const [tunnel, missing] = await Promise.all([lookAtTunnel(record, charon), missingInPod(record, netns)]);
     return { ...tunnel, problems: [...tunnel.problems, ...missing] };
   } catch (error) {
     return { problems: [problemOf(error)] };
   }
 }
 
-async function lookAtTunnel(record: StrongswanAttachment): Promise<Found> {
-  const { virtualSubnets, virtualIPs } = record;
-  const directory = attachmentDirectory(record);
-  using charon = findCharon(directory);
-  if (charon === undefined) return { problems: ["its charon does not run"] };
-  const reading = (async () => {
-    await using vici = await openVici(directory, ANSWER);
-    return await readTunnel(vici, virtualSubnets);
-  })();
+async function lookAtTunnel(record: StrongswanAttachment, shared: NodeCharonView | undefined): Promise<Found> {
+  const { virtualIPs } = record;
   try {
-    const { server, virtualIPs: given } = await within(ANSWER, "its charon", reading);
+    if (record.shared !== undefined && shared?.sas === undefined) {
+      return { problems: ["the node's charon does not look after it"] };
+    }
+    const tunnel = record.shared === undefined ? await readOwnTunnel(record) : sharedTunnelOf(record, shared);
+    const { server, virtualIPs: given } = tunnel;
     if (given.join() === virtualIPs.join()) return { server, problems: [] };
     return { server, problems: [`the hub has given ${given.join(", ")} instead of ${virtualIPs.join(", ")}`] };
   } catch (error) {
     return { problems: [problemOf(error)] };
   }
+}
+
+/** @throws Fault of one that does not run or answer, or has no tunnel. */
+async function readOwnTunnel(record: StrongswanAttachment): Promise<PodTunnel> {
+  const directory = attachmentDirectory(record);
+  using charon = findCharon(directory);
+  if (charon === undefined) throw new Fault(Code.charon, "its charon does not run", "delete the pod");
+  const reading = (async () => {
+    await using vici = await openVici(directory, ANSWER);
+    return await readTunnel(vici, record.virtualSubnets);
+  })();
+  return await within(ANSWER, "its charon", reading);
+}
+
+/** @throws Fault of one that has no tunnel. */
+function sharedTunnelOf(record: StrongswanAttachment, charon: NodeCharonView | undefined): PodTunnel {
+  return tunnelIn(charon?.sas ?? [], record.virtualSubnets, tunnelName(record));
 }
 
 async function missingInPod(record: Attachment, netns: Netns): Promise<string[]> {
@@ -114,8 +134,13 @@ async function missingOfLink(nl: Netlink, record: Attachment): Promise<string[]>
   const link = await getLink(nl, record.ifname);
   if (link === undefined) return [`interface ${record.ifname}`];
   if (isStrongswan(record)) {
+    const device = record.shared?.device;
+    const gone = device !== undefined && (await getLink(nl, device)) === undefined;
     const present = new Set((await listAddresses(nl, link.index)).map(({ address }) => address));
-    return record.virtualIPs.filter((ip) => !present.has(ip)).map((ip) => `${ip} on ${record.ifname}`);
+    return [
+      ...(gone ? [`XFRM interface ${device}`] : []),
+      ...record.virtualIPs.filter((ip) => !present.has(ip)).map((ip) => `${ip} on ${record.ifname}`),
+    ];
   }
   const routes = await listRoutes(nl, { table: Table.main });
   const present = new Set(routes.map(({ dst, gateway, oif }) => [dst, gateway, oif].join()));

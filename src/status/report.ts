@@ -5,12 +5,13 @@ import { deviceIdentity, ownerText, planeText } from "./device-report.ts";
 import type { DeviceView } from "./devices.ts";
 import { peersAlive } from "./health.ts";
 import { attachmentName, podName } from "./names.ts";
+import type { NodeCharonView } from "./node-charon.ts";
 import { isHealthy, type Status } from "./status.ts";
 import { type Column, type Row, table } from "./table.ts";
 
 /** The status for a terminal. Pure. @param now Milliseconds since 1970. @param width Columns to fit into. */
 export function statusText(status: Status, now: number, width: number | undefined): string {
-  const { attachments, devices, damage } = status;
+  const { attachments, devices, charon, damage } = status;
   const parts = [
     attachments.length === 0
       ? "no pod of podvpn is attached to this node\n"
@@ -28,6 +29,7 @@ export function statusText(status: Status, now: number, width: number | undefine
             width,
           ),
         ]),
+    ...(charon === undefined ? [] : [charonText(charon)]),
     ...(damage.length === 0 ? [] : [damage.map((what) => `${what}\n`).join("")]),
   ];
   return `${parts.join("\n")}\n${conclusion(status)}\n`;
@@ -44,6 +46,7 @@ export function statusJson(status: Status, now: number): string {
       problems: view.problems,
       hints: view.hints ?? [],
     })),
+    ...(status.charon === undefined ? {} : { charon: charonObject(status.charon) }),
     damage: status.damage,
   };
   return `${JSON.stringify(object, null, 2)}\n`;
@@ -107,13 +110,24 @@ function attachmentObject({ record, state, addresses, server, problems }: Attach
   };
 }
 
+/** One line: what is to be known of its tunnels is told of each pod. */
+function charonText({ pods, problems }: NodeCharonView): string {
+  const what = problems.length === 0 ? "up" : problems.join("; ");
+  return `charon of the node, for ${pods} pod${pods === 1 ? "" : "s"}: ${what}\n`;
+}
+
+function charonObject({ pods, problems }: NodeCharonView) {
+  return { state: problems.length === 0 ? "up" : "down", pods, problems };
+}
+
 function conclusion(status: Status): string {
   if (isHealthy(status)) return "healthy";
-  const { attachments, devices, damage } = status;
+  const { attachments, devices, charon, damage } = status;
+  const deaf = (charon?.problems.length ?? 0) > 0 ? ["the node's charon"] : [];
   const broken = (views: readonly { readonly problems: readonly string[] }[], what: string) => {
     const count = views.filter(({ problems }) => problems.length > 0).length;
     return count === 0 ? [] : [`${count} of ${views.length} ${what}${views.length === 1 ? "" : "s"}`];
   };
   const records = damage.length === 0 ? [] : [`${damage.length} damaged record${damage.length === 1 ? "" : "s"}`];
-  return `NOT HEALTHY: ${[...broken(attachments, "pod"), ...broken(devices, "device"), ...records].join(", ")}`;
+  return `NOT HEALTHY: ${[...broken(attachments, "pod"), ...broken(devices, "device"), ...deaf, ...records].join(", ")}`;
 }

@@ -5,11 +5,14 @@ import { type AttachmentView, viewAttachment } from "./attachments.ts";
 import { isBusy } from "./busy.ts";
 import { type DeviceRef, type DeviceView, listDevices, problemOf, readDevice } from "./devices.ts";
 import { firewallsOf, missingOfDeviceGuard, silence } from "./health.ts";
+import { type NodeCharonView, viewNodeCharon } from "./node-charon.ts";
 
 /** How this node is. */
 export interface Status {
   readonly attachments: readonly AttachmentView[];
   readonly devices: readonly DeviceView[];
+  /** Absent when no pod needs it. */
+  readonly charon?: NodeCharonView;
   /** Records of podvpn's that cannot be read, in words. */
   readonly damage: readonly string[];
 }
@@ -20,14 +23,22 @@ export interface Status {
  */
 export async function readStatus(now: number): Promise<Status> {
   const devices = (await inParts(listDevices(), (ref) => viewDevice(ref, now))).filter((view) => view !== undefined);
+  const charon = await viewNodeCharon();
+  const surroundings = { charon, deviceProblems: (user: WireguardAttachment) => problemsFor(user, devices) };
   const records = listAttachments().map(({ record }) => record);
-  const views = await inParts(records, (record) => viewAttachment(record, (user) => problemsFor(user, devices)));
-  return { attachments: views.filter((view) => view !== undefined), devices, damage: damagedRecords() };
+  const views = await inParts(records, (record) => viewAttachment(record, surroundings));
+  return {
+    attachments: views.filter((view) => view !== undefined),
+    devices,
+    ...(charon === undefined ? {} : { charon }),
+    damage: damagedRecords(),
+  };
 }
 
-/** Whether all works: nothing attached is down, no device has a problem, no record is damaged. Pure. */
-export function isHealthy({ attachments, devices, damage }: Status): boolean {
-  const broken = [...attachments, ...devices].some(({ problems }) => problems.length > 0);
+/** Whether all works: nothing attached is down, no device and not the node's charon has a problem, no record is damaged. Pure. */
+export function isHealthy({ attachments, devices, charon, damage }: Status): boolean {
+  const parts = [...attachments, ...devices, ...(charon === undefined ? [] : [charon])];
+  const broken = parts.some(({ problems }) => problems.length > 0);
   return !broken && damage.length === 0;
 }
 

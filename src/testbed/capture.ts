@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Code, Fault } from "../fault.ts";
 import { run } from "../os/process.ts";
+import { patience } from "./patience.ts";
 import { ENVIRONMENT, type Place } from "./place.ts";
 import type { Program } from "./program.ts";
 
@@ -54,7 +55,7 @@ export class Capture implements AsyncDisposable {
     ] as const;
     capture.#program = place.spawn([...argv, ...filter], { onStdout: (chunk) => capture.#take(chunk) });
     try {
-      await capture.#program.line(/listening on/, 10_000);
+      await capture.#program.line(/listening on/, patience(10_000));
       return capture;
     } catch (error) {
       await capture.#program.stop();
@@ -151,7 +152,7 @@ export class Capture implements AsyncDisposable {
     const result = await run("tcpdump", ["-r", "-", "-n", ...options, wanted], {
       input,
       env: ENVIRONMENT,
-      timeout: 30_000,
+      timeout: patience(30_000),
     });
     if (result.code === 0) return result.stdout.toString();
     throw new Fault(Code.io, `tcpdump cannot read the capture (${wanted})`, "see its messages", {

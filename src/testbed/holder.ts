@@ -1,5 +1,6 @@
 import { Code, Fault } from "../fault.ts";
 import { readText } from "../os/file.ts";
+import { patience } from "./patience.ts";
 import { ENVIRONMENT } from "./place.ts";
 import { Program } from "./program.ts";
 
@@ -55,6 +56,7 @@ const UNSHARE = [
   "--propagation",
   "private",
   "bash",
+  "--norc", // which it would read where its input is a socket and SHLVL is not set: it takes itself for rshd's
   "-c",
   INIT,
 ] as const;
@@ -84,7 +86,7 @@ export class Holder implements AsyncDisposable {
     const env = { ...ENVIRONMENT, [LABEL_VARIABLE]: `${label}/${name}` };
     const program = new Program(`namespaces of ${name}`, "/usr/bin/unshare", UNSHARE, { env });
     try {
-      const ready = await program.line(/^ready \d+$/, 10_000);
+      const ready = await program.line(/^ready \d+$/, patience(10_000));
       return new Holder(program, Number(ready.slice("ready ".length)));
     } catch (cause) {
       await program.stop("SIGKILL");
@@ -100,7 +102,7 @@ export class Holder implements AsyncDisposable {
   async keep(): Promise<void> {
     await this.program.write("keep\n");
     // No event tells of an exec(2); it takes a fraction of a millisecond.
-    for (const until = performance.now() + 5000; readText(`/proc/${this.pid}/cmdline`) !== KEPT_COMMAND; ) {
+    for (const until = performance.now() + patience(5000); readText(`/proc/${this.pid}/cmdline`) !== KEPT_COMMAND; ) {
       if (performance.now() > until) {
         throw new Fault(Code.io, `process ${this.pid} does not let go of us`, "see with `ps` what it does");
       }

@@ -2,6 +2,7 @@ import { Code, Fault } from "../fault.ts";
 import { listDirectory, readText } from "../os/file.ts";
 import { run } from "../os/process.ts";
 import { KEPT_COMMAND, LABEL_VARIABLE } from "./holder.ts";
+import { patience } from "./patience.ts";
 
 /** A node, or the switch, of a testbed that was kept. */
 export interface KeptNode {
@@ -30,7 +31,7 @@ export async function takeDown(label: string): Promise<KeptNode[]> {
     if (keptName(String(pid), label) !== undefined) process.kill(pid, "SIGKILL");
   }
   for (const { name, pid } of nodes) {
-    const { code } = await run("tail", [`--pid=${pid}`, "-s", "0.02", "-f", "/dev/null"], { timeout: 5000 });
+    const { code } = await run("tail", [`--pid=${pid}`, "-s", "0.02", "-f", "/dev/null"], { timeout: patience(5000) });
     if (code !== 0)
       throw new Fault(Code.io, `cannot wait for process ${pid} of ${name}`, "see with `ps` if it is there");
   }

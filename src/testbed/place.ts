@@ -1,5 +1,6 @@
 import { Code, Fault } from "../fault.ts";
 import { type RunOptions, type RunResult, run } from "../os/process.ts";
+import { patience } from "./patience.ts";
 import { Program, type ProgramOptions } from "./program.ts";
 
 /** How a command is run in a {@link Place}. */
@@ -8,7 +9,7 @@ export interface ExecOptions {
   readonly input?: string | Uint8Array;
   /** Beside {@link ENVIRONMENT}. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Milliseconds, 20,000 unless told. */
+  /** Milliseconds on a machine of usual speed, 20,000 unless told. */
   readonly timeout?: number;
   /** False: a command that fails is a result like any other. */
   readonly check?: boolean;
@@ -51,7 +52,7 @@ export class Place {
   async exec(argv: readonly [string, ...string[]], options: ExecOptions = {}): Promise<ExecResult> {
     const [file, ...args] = argv;
     const { code, signal, stdout, stderr } = await this.run(file, args, {
-      timeout: options.timeout ?? 20_000,
+      timeout: patience(options.timeout ?? 20_000),
       env: { ...ENVIRONMENT, ...options.env },
       ...(options.input === undefined ? {} : { input: options.input }),
     });

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Code, Fault } from "../fault.ts";
 import { readText } from "../os/file.ts";
+import { patience } from "./patience.ts";
 
 /** A program that runs beside us. */
 export interface ProgramOptions {
@@ -96,7 +97,7 @@ export class Program implements AsyncDisposable {
   }
 
   async #endedOrKilled(): Promise<string> {
-    const timer = setTimeout(() => this.signal("SIGKILL"), 2000);
+    const timer = setTimeout(() => this.signal("SIGKILL"), patience(2000));
     try {
       return await this.ended;
     } finally {

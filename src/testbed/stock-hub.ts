@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { appeared } from "../os/watch.ts";
 import type { Node } from "./node.ts";
+import { patience } from "./patience.ts";
 import type { Program } from "./program.ts";
 
 /** The virtual subnets of `conf-examples/hub`. */
@@ -44,7 +45,7 @@ export class StockHub implements AsyncDisposable {
     await this.node.exec(["sh", "-s"], { input: this.prepare });
     await this.node.exec(["rm", "-f", SOCKET]); // one left behind by a killed charon would be taken for the new one's
     this.#charon = this.node.spawn(["/usr/sbin/charon-systemd"]);
-    await appeared(this.node.path(SOCKET), { timeout: 10_000 });
+    await appeared(this.node.path(SOCKET), { timeout: patience(10_000) });
     await this.#loadAll();
     await this.node.exec(["nft", "delete", "table", "inet", "podvpn_hub_loading"]);
   }

@@ -3,6 +3,7 @@ import { run } from "../os/process.ts";
 import { Capture } from "./capture.ts";
 import { Holder } from "./holder.ts";
 import { Node, type Uplink } from "./node.ts";
+import { patience } from "./patience.ts";
 import { ENVIRONMENT, Place } from "./place.ts";
 
 /** How a node is plugged in. */
@@ -77,6 +78,14 @@ export class Testbed implements AsyncDisposable {
     return Capture.start(this.underlay, BRIDGE, filter === undefined ? {} : { filter });
   }
 
+  /** Gives the underlay another MTU than Ethernet's 1500: the switch and `eth0` of the nodes that there are. @param mtu Bytes. */
+  async setMtu(mtu: number): Promise<void> {
+    await this.underlay.exec(["sh", "-ec", SWITCH_MTU, "sh", BRIDGE, String(mtu)]);
+    for (const node of this.nodes.values()) {
+      await node.exec(["ip", "link", "set", "eth0", "mtu", String(mtu)]);
+    }
+  }
+
   /** Lets it outlive us, until `takeDown`. What is disposed of afterwards stays as well. */
   async keep(): Promise<void> {
     for (const holder of this.#all) await holder.keep();
@@ -92,7 +101,7 @@ export class Testbed implements AsyncDisposable {
     // With our own pid and mount namespaces, in which `pid` has a meaning.
     const add = ["ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", String(pid)];
     const args = [`--net=/proc/${this.underlayPid}/ns/net`, "--", "sh", "-ec", PLUG, port, BRIDGE, ...add];
-    const { code, stderr } = await run("/usr/bin/nsenter", args, { timeout: 10_000, env: ENVIRONMENT });
+    const { code, stderr } = await run("/usr/bin/nsenter", args, { timeout: patience(10_000), env: ENVIRONMENT });
     if (code !== 0) throw new Fault(Code.io, `no cable to ${port}`, "see its messages", { details: stderr.toString() });
   }
 }
@@ -103,6 +112,10 @@ const PLUG = 'bridge=$1; shift; "$@"; ip link set "$0" master "$bridge" up';
 const SWITCH = `
 ip link add $1 type bridge mcast_snooping 0
 ip link set $1 up`;
+
+const SWITCH_MTU = `
+for port in /sys/class/net/$1/brif/*; do ip link set "\${port##*/}" mtu "$2"; done
+ip link set "$1" mtu "$2"`;
 
 /** Batch lines for ip(8). Pure. */
 function addressing(addresses: readonly string[]): string[] {

@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { patience } from "./patience.ts";
 import type { Place } from "./place.ts";
 import type { Program } from "./program.ts";
 
@@ -29,7 +30,7 @@ export const ECHO_PORT = 7007;
 /** Answers UDP datagrams in a pod or node, at all its addresses of both families. */
 export async function echo(place: Place): Promise<Program> {
   const program = place.spawn([process.execPath, PROBE, "echo", String(ECHO_PORT)]);
-  await program.line(/^ready$/, 10_000);
+  await program.line(/^ready$/, patience(10_000));
   return program;
 }
 
@@ -42,7 +43,7 @@ export class Sender implements AsyncDisposable {
   /** @param rate Datagrams a second. */
   static async start(place: Place, address: string, rate: number): Promise<Sender> {
     const program = place.spawn([process.execPath, PROBE, "send", address, String(ECHO_PORT), String(rate)]);
-    await program.line(/^ready$/, 10_000);
+    await program.line(/^ready$/, patience(10_000));
     return new Sender(program);
   }
 
@@ -56,7 +57,7 @@ export class Sender implements AsyncDisposable {
     this.#asked += 1;
     const id = `#${this.#asked}`;
     await this.program.write(`${id} ${more}\n`);
-    const line = await this.program.line(new RegExp(`^${id} `), timeout);
+    const line = await this.program.line(new RegExp(`^${id} `), patience(timeout));
     return JSON.parse(line.slice(id.length)) as Counts;
   }
 

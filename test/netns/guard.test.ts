@@ -117,6 +117,28 @@ describe.each(["userspace", "kernel"] as const)("the guard for %s ESP", (dataPla
   });
 });
 
+/** Either alone stops everything: neither falls with the other. */
+test.each([
+  { name: "the policies are flushed, charon's among them", flush: ["ip", "xfrm", "policy", "flush"] as const },
+  { name: "the filter is flushed", flush: ["nft", "flush", "ruleset"] as const },
+])("the guard for kernel ESP lets nothing out, nor in, when $name", async ({ flush }) => {
+  const sender = testbed.nodes.get("n2");
+  if (sender === undefined) throw new Error("no n2");
+  await sender.exec(["ip", "address", "add", "10.173.0.7/32", "dev", "lo"]);
+  await node.exec(["ip", "route", "add", "10.173.0.7/32", "via", "10.9.0.2"]);
+  await using capture = await testbed.capture("dst net 10.173.0.0/16 or dst net fd00:173::/64");
+  await guarded(guardOf({ dataPlane: "kernel" }), async () => {
+    await node.exec(flush);
+    await sendEverything();
+    const spoofed = ["ping", "-c", "1", "-W", "1", "-I", "10.173.0.7", "10.9.0.1"] as const;
+    expect((await sender.exec(spoofed, { check: false })).code).not.toBe(0);
+  });
+  await capture.sync();
+  expect(await capture.packets()).toEqual([]);
+  await node.exec(["ip", "route", "del", "10.173.0.7/32"]);
+  await sender.exec(["ip", "address", "del", "10.173.0.7/32", "dev", "lo"]);
+});
+
 test("a filter of the guard that has lost its rules is missed, though the table is there", async () => {
   const guard = guardOf({ dataPlane: "userspace" });
   using netns = openNetns(`/proc/${node.pid}/ns/net`);

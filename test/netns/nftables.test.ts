@@ -74,6 +74,7 @@ describe("a rule is for nft what it is for us", () => {
     ["ip6 daddr fd00:173::/64 counter drop", drop({ address: "daddr", in: prefix("fd00:173::/64") })],
     ["meta nfproto ipv4 counter drop", drop({ address: "saddr", in: prefix("0.0.0.0/0") })],
     ["udp dport 4500 counter drop", drop({ udpPort: 4500 })],
+    ["meta ipsec missing counter drop", drop({ plain: "in" })],
     ['iifname "podvpn0" counter drop', drop({ device: "iifname", is: "podvpn0" })],
     ['oifname "pod*" counter drop', drop({ device: "oifname", is: "pod*" })],
     [
@@ -122,6 +123,18 @@ describe("a rule is for nft what it is for us", () => {
     expect(nft("list", "table", "ip", "podvpn-masq")).toContain(
       "type nat hook postrouting priority srcnat; policy accept;",
     );
+  });
+
+  test("what IPsec will not carry, in a chain behind routing", async () => {
+    const chain = { name: "out", type: "filter", hook: "postrouting", priority: -300 } as const;
+    const table: Table = {
+      family: "inet",
+      name: "podvpn-test",
+      chains: [{ ...chain, rules: [drop({ plain: "out" })] }],
+    };
+    await ensureTable(table, netns);
+    expect(rulesOf(table)).toEqual(["rt ipsec missing counter drop"]);
+    expect(await missingOfTable(table, netns)).toEqual([]);
   });
 
   test("one that excepts every address is none", async () => {

@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Runtime } from "../../src/cni/runtime.ts";
 import type { Node } from "../../src/testbed/node.ts";
 import { ENVIRONMENT } from "../../src/testbed/place.ts";
-import type { Pod } from "../../src/testbed/pod.ts";
 import { diffSnapshots } from "../../src/testbed/snapshot.ts";
 import { StockHub } from "../../src/testbed/stock-hub.ts";
-import { addedPod, BUILT, Cluster, conf, DIST, PSK, VIRTUAL_SUBNET } from "./support/cluster.ts";
+import { addedPod, BUILT, Cluster, conf, DIST, PSK } from "./support/cluster.ts";
 import { eventually } from "./support/eventually.ts";
 import { type CniFailure, failure } from "./support/failed-add.ts";
 import { emptied, withoutProgram } from "./support/mounted.ts";
+import { cacheOf, editResult, strongswanCheckSuite } from "./support/strongswan-check-suite.ts";
 
 let cluster: Cluster;
 let node: Node;
@@ -23,100 +23,9 @@ afterAll(async () => {
 
 const PATH = [DIST, "/usr/lib/cni"];
 const checked = conf({ cniVersion: "1.0.0" });
-type Added = Awaited<ReturnType<typeof addedPod>>;
-const stateOf = (pod: Pod) => `/run/podvpn/pods/${pod.containerID}+eth0`;
-const cacheOf = (pod: Pod) => `/var/lib/cni/cache/results/podnet-${pod.containerID}-eth0`;
-
-/** Changes what the runtime remembers of an ADD's result, and hands to CHECK as `prevResult`. */
-async function editResult(pod: Pod, edit: (result: { ips: object[]; interfaces: object[] }) => object): Promise<void> {
-  const cached = JSON.parse(await node.readFile(cacheOf(pod)));
-  await node.writeFile(cacheOf(pod), JSON.stringify({ ...cached, result: edit(cached.result) }));
-}
 
 describe("CHECK", () => {
-  /** What can be lost of a pod, and what CHECK says to it. */
-  const LOSSES: readonly { name: string; lose: (added: Added) => Promise<unknown>; code?: number; msg: string }[] = [
-    {
-      name: "charon",
-      lose: async ({ pod }) => {
-        const pid = (await node.readFile(`${stateOf(pod)}/charon.pid`)).trim();
-        await node.exec(["kill", "-KILL", pid]);
-      },
-      msg: "the pod's charon does not run; delete the pod, so that it is added again",
-    },
-    {
-      name: "the tunnel",
-      lose: ({ pod }) =>
-        node.exec(["swanctl", "--terminate", "--ike", "pod", "--uri", `unix://${stateOf(pod)}/vici`, "--force"]),
-      msg: "charon has no established tunnel to the hub",
-    },
-    {
-      name: "the virtual IP on eth0",
-      lose: ({ pod, ip }) => pod.exec(["ip", "address", "delete", `${ip}/32`, "dev", "eth0"]),
-      msg: "missing: VIRTUAL on eth0",
-    },
-    {
-      name: "the guard's filter",
-      lose: ({ pod }) => pod.exec(["nft", "delete", "table", "inet", "podvpn-eth0"]),
-      msg: "missing: nft table inet podvpn-eth0",
-    },
-    {
-      name: "the guard's rule",
-      lose: ({ pod }) => pod.exec(["ip", "rule", "delete", "priority", "221"]),
-      msg: `missing: routing rule 221 to ${VIRTUAL_SUBNET} blackhole (IPv4)`,
-    },
-    {
-      name: "the guard's route",
-      lose: ({ pod }) => pod.exec(["ip", "route", "delete", "blackhole", VIRTUAL_SUBNET]),
-      msg: `missing: blackhole route to ${VIRTUAL_SUBNET}`,
-    },
-    {
-      name: "the node's route to it",
-      lose: ({ ip }) => node.exec(["ip", "route", "delete", `${ip}/32`]),
-      msg: "missing: unicast route to VIRTUAL/32 on the node",
-    },
-    {
-      name: "the node's refusal of the virtual subnet",
-      lose: () => node.exec(["ip", "route", "delete", "unreachable", VIRTUAL_SUBNET]),
-      msg: `missing: unreachable route to ${VIRTUAL_SUBNET} on the node`,
-    },
-    {
-      name: "its masquerading",
-      lose: ({ pod }) => node.exec(["nft", "delete", "table", "ip", `podvpn-masq-${pod.containerID}-eth0`]),
-      msg: "missing: the masquerading of the pod's address",
-    },
-    {
-      name: "its link",
-      lose: ({ pod }) => pod.exec(["ip", "link", "delete", "eth0"]),
-      msg: "missing: interface eth0",
-    },
-    {
-      name: "its virtual IP in the runtime's result",
-      lose: ({ pod }) => editResult(pod, (result) => ({ ...result, ips: result.ips.slice(1) })),
-      msg: "missing: VIRTUAL in prevResult",
-    },
-    {
-      name: "its default route, which is for the bridge plugin to tell",
-      lose: ({ pod }) => pod.exec(["ip", "route", "delete", "default"]),
-      code: 999,
-      msg: "Expected Route",
-    },
-    {
-      name: "its state",
-      lose: ({ pod }) => node.exec(["rm", "-rf", stateOf(pod)]),
-      code: 3,
-      msg: "no attachment of eth0 for container",
-    },
-  ];
-
-  test.each(LOSSES)("is content after ADD, and tells when a pod has lost $name", async ({ name, lose, code, msg }) => {
-    await using added = await addedPod(node, name.replaceAll(/\W/g, "-"), checked);
-    await added.pod.check(checked, BUILT);
-    await lose(added);
-    const error = await failure(added.pod.check(checked, BUILT));
-    expect(error.msg).toContain(msg.replace("VIRTUAL", added.ip));
-    expect(error.code).toBe(code ?? 108);
-  });
+  strongswanCheckSuite("userspace", () => node);
 
   test("tells when the hub has given another virtual IP after a restart", async () => {
     const address = "10.9.0.201";

@@ -4,9 +4,10 @@ import { mkdir, mkdtemp, readdir, rm, watch, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, type Vici, ViciError } from "vici";
+import { patience } from "../../../src/testbed/patience.ts";
 
 /** Milliseconds that a charon is given to answer; it takes ten. */
-const START = 20_000;
+const START = patience(20_000);
 
 /**
  * A charon in a network namespace of its own, with a directory of its own, for the tests of the package `vici`: it uses

@@ -1,4 +1,5 @@
 import type { Node } from "../../../src/testbed/node.ts";
+import { patience } from "../../../src/testbed/patience.ts";
 import type { ExecResult } from "../../../src/testbed/place.ts";
 import type { Program } from "../../../src/testbed/program.ts";
 import { PODVPN } from "./hub.ts";
@@ -29,7 +30,7 @@ export class Eavesdropper implements AsyncDisposable {
     const pidFile = "/run/podvpn-test-capture.pid";
     const script = `echo $$ >${pidFile}; exec "$@"`;
     const program = node.spawn(["sh", "-c", script, "sh", PODVPN, "capture", "--seconds", "100", ...args]);
-    await program.line(/^Looking for/, 15_000);
+    await program.line(/^Looking for/, patience(15_000));
     return new Eavesdropper(node, program, pidFile);
   }
 

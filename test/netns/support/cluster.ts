@@ -21,21 +21,35 @@ export const PLAIN = `net ${VIRTUAL_SUBNET} or net ${VIRTUAL_SUBNET_6}`;
 /** What encrypted pods look like: IKE and ESP in UDP. */
 export const ENCRYPTED = "udp port 4500";
 
-/** Nodes with a stock hub on one underlay. */
-export class Cluster implements AsyncDisposable {
+/** What nodes need of a hub. */
+export interface ClusterHub extends AsyncDisposable {
+  /** Starts it, also again after `down`. */
+  up(): Promise<void>;
+  /** Ends it. SIGTERM tells the pods, SIGKILL does not. */
+  down(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
+}
+
+/** Nodes with a hub on one underlay. */
+export class Cluster<Hub extends ClusterHub = StockHub> implements AsyncDisposable {
   private constructor(
     readonly testbed: Testbed,
-    readonly hub: StockHub,
+    readonly hub: Hub,
     readonly hubNode: Node,
     readonly nodes: readonly Node[],
     readonly resources: AsyncDisposableStack,
   ) {}
 
-  static async create(count = 2, hubOptions: Partial<StockHubOptions> = {}): Promise<Cluster> {
+  /** With a stock hub. */
+  static create(count = 2, hubOptions: Partial<StockHubOptions> = {}): Promise<Cluster> {
+    return Cluster.with(count, (node) => StockHub.start(node, { psk: PSK, ...hubOptions }));
+  }
+
+  /** With the hub that `start` starts on a node of its own. */
+  static async with<Hub extends ClusterHub>(count: number, start: (node: Node) => Promise<Hub>): Promise<Cluster<Hub>> {
     await using undo = new AsyncDisposableStack();
     const testbed = undo.use(await Testbed.create());
     const hubNode = await testbed.node("hub", { addresses: [`${HUB_ADDRESS}/24`, `${HUB_ADDRESS_6}/64`] });
-    const hub = undo.use(await StockHub.start(hubNode, { psk: PSK, ...hubOptions }));
+    const hub = undo.use(await start(hubNode));
     const nodes: Node[] = [];
     for (let index = 1; index <= count; index += 1) {
       nodes.push(await testbed.node(`n${index}`, { addresses: [`10.9.0.${index}/24`, `fd00:9::${index}/64`] }));
@@ -50,8 +64,8 @@ export class Cluster implements AsyncDisposable {
     return node;
   }
 
-  /** Identities that the hub lists as online, with their virtual IPs. */
-  async onlineLeases(): Promise<string[]> {
+  /** Identities that a stock hub lists as online, with their virtual IPs. */
+  async onlineLeases(this: Cluster<StockHub>): Promise<string[]> {
     const pools = await this.hub.swanctl("--list-pools", "--leases");
     return pools.split("\n").filter((line) => line.includes("online") && line.includes("'"));
   }

@@ -2,6 +2,7 @@ import { fileURLToPath } from "node:url";
 import { parseAddress } from "../../../src/net/address.ts";
 import type { Endpoint } from "../../../src/net/endpoint.ts";
 import type { Node } from "../../../src/testbed/node.ts";
+import { fewer, patience } from "../../../src/testbed/patience.ts";
 import type { Place } from "../../../src/testbed/place.ts";
 import type { Program } from "../../../src/testbed/program.ts";
 import { ECHO_PORT } from "../../../src/testbed/traffic.ts";
@@ -21,15 +22,18 @@ const NODE = [
 ] as const;
 
 /** Milliseconds for one request, on a busy machine. */
-const PATIENCE = 30_000;
+const PATIENCE = patience(30_000);
 
 /** The name of the devices of these tests. */
 export const NAME = "podvpn0";
 const THIS: Which = { name: NAME };
 
-/** Sends `count` datagrams, 500 a second, to an `echo` of src/testbed/traffic.ts: how many were answered. */
+/** Datagrams a second: more than a slow machine does would be lost where they wait. */
+const RATE = fewer(500);
+
+/** Sends `count` datagrams, 500 a second on a machine of usual speed, to an `echo` of src/testbed/traffic.ts: how many were answered. */
 export async function answers(from: Place, address: string, count: number): Promise<number> {
-  const argv = [process.execPath, COUNT, address, String(ECHO_PORT), String(count), "500"] as const;
+  const argv = [process.execPath, COUNT, address, String(ECHO_PORT), String(count), String(RATE)] as const;
   return Number((await from.exec([...argv], { timeout: 60_000 })).stdout);
 }
 

@@ -4,6 +4,7 @@ import { endpointText } from "../../../src/net/endpoint.ts";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
 import type { Secret } from "../../../src/secret.ts";
 import type { Node } from "../../../src/testbed/node.ts";
+import { fewer, patience } from "../../../src/testbed/patience.ts";
 import type { Snapshot } from "../../../src/testbed/snapshot.ts";
 import { Testbed } from "../../../src/testbed/testbed.ts";
 import { echo } from "../../../src/testbed/traffic.ts";
@@ -224,7 +225,7 @@ export function deviceSuite(dataplane: DataPlane): void {
           expect(state.fwmark).toBe(wanted.fwmark);
           expect(isEmpty(diff(wanted, state, { now: Date.now(), dummy: randomPublicKey }))).toBe(true);
         }),
-        { numRuns: 60 },
+        { numRuns: fewer(60) },
       );
     });
 
@@ -269,7 +270,7 @@ export function deviceSuite(dataplane: DataPlane): void {
   });
 
   describe("packets of peers that are right", () => {
-    const PACKETS = 1500;
+    const PACKETS = fewer(1500);
 
     test("are all delivered, in the same session, while other peers come, change and go", async () => {
       const [one, two] = [party(0), party(1)];
@@ -277,7 +278,7 @@ export function deviceSuite(dataplane: DataPlane): void {
       const handshake = async () =>
         (await one.device.read()).peers.find((peer) => peer.publicKey === two.publicKey)?.latestHandshake;
       const began = await handshake();
-      expect(began).toBeGreaterThan(Date.now() - 60_000);
+      expect(began).toBeGreaterThan(Date.now() - patience(60_000));
       const sending = answers(one.device.node, two.address6, PACKETS);
       const others: PublicKey[] = Array.from({ length: 8 }, () => randomPublicKey());
       let changes = 0;
@@ -291,7 +292,7 @@ export function deviceSuite(dataplane: DataPlane): void {
           }));
         await one.device.bring(settingsOf(one, peerOf(two), ...peers));
       }
-      expect(changes).toBeGreaterThan(10);
+      expect(changes).toBeGreaterThan(fewer(10));
       expect(await sending).toBe(PACKETS);
       expect(await handshake()).toBe(began);
     });
@@ -327,13 +328,24 @@ export function deviceSuite(dataplane: DataPlane): void {
       await one.device.node.exec(["ip", "route", "add", shared, "dev", NAME]);
       for (const { device } of [two, three]) await count(device.node, shared);
       await one.device.bring(settingsOf(one, ...[two, three].map(has(two))));
-      const argv = ["ping", "-n", "-q", "-i", "0.002", "-c", String(PACKETS), "-W", "1", shared] as const;
+      const argv = [
+        "ping",
+        "-n",
+        "-q",
+        "-i",
+        String(patience(2) / 1000),
+        "-c",
+        String(PACKETS),
+        "-W",
+        "1",
+        shared,
+      ] as const;
       const sending = one.device.node.exec([...argv], { check: false, timeout: 60_000 });
       let moves = 0;
       for (const until = finished(sending); !until.done; moves += 1) {
         await one.device.bring(settingsOf(one, ...[two, three].map(has(moves % 2 === 0 ? three : two))));
       }
-      expect(moves).toBeGreaterThan(10);
+      expect(moves).toBeGreaterThan(fewer(10));
       const arrived = async () => {
         const counts = await Promise.all([two, three].map(({ device }) => counted(device.node)));
         expect(Math.min(...counts)).toBeGreaterThan(0);
@@ -451,7 +463,7 @@ function finished(promise: Promise<unknown>): { readonly done: boolean } {
 async function taken(node: Node, port: number) {
   const script = `require("node:dgram").createSocket("udp6").bind(${port}, "::", () => console.log("ready")); process.stdin.resume().on("end", () => process.exit())`;
   const program = node.spawn([process.execPath, "-e", script]);
-  await program.line(/^ready$/, 10_000);
+  await program.line(/^ready$/, patience(10_000));
   return program;
 }
 

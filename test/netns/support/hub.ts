@@ -1,13 +1,14 @@
 import { connect, type Vici, ViciError } from "vici";
 import { stringify } from "yaml";
 import { POD_CHILD, POD_CONNECTION } from "../../../src/ipsec/connection.ts";
-import { connectPod, loadPsk, type PodTunnel } from "../../../src/ipsec/pod-tunnel.ts";
-import { POD_SETTINGS, strongswanConf } from "../../../src/ipsec/strongswan-conf.ts";
+import { connectPod, isUp, loadPsk, type PodTunnel } from "../../../src/ipsec/pod-tunnel.ts";
+import { POD_SETTINGS, type Settings, strongswanConf } from "../../../src/ipsec/strongswan-conf.ts";
 import { type Address, parseAddress } from "../../../src/net/address.ts";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
 import { appeared } from "../../../src/os/watch.ts";
 import { Secret } from "../../../src/secret.ts";
 import type { Node } from "../../../src/testbed/node.ts";
+import { patience } from "../../../src/testbed/patience.ts";
 import type { Program } from "../../../src/testbed/program.ts";
 import { DIST } from "./cluster.ts";
 
@@ -42,9 +43,9 @@ export class Hub implements AsyncDisposable {
   }
 
   /** Runs it with what {@link configure} wrote. Whether it serves, only {@link serving} tells. */
-  static run(node: Node): Hub {
+  static run(node: Node, ...args: readonly string[]): Hub {
     const script = `echo $$ >${PID_FILE}; exec "$@"`;
-    return new Hub(node, node.spawn(["sh", "-c", script, "sh", PODVPN, "hub", "--config", CONFIG]));
+    return new Hub(node, node.spawn(["sh", "-c", script, "sh", PODVPN, "hub", "--config", CONFIG, ...args]));
   }
 
   /** Runs the same sources by Node, able to die after the `effect`th change that it makes. */
@@ -53,9 +54,9 @@ export class Hub implements AsyncDisposable {
     return new Hub(node, node.spawn(args, { env: { PODVPN_KILL_AFTER: String(effect), PODVPN_EFFECTS: log } }));
   }
 
-  static async start(node: Node): Promise<Hub> {
-    const hub = Hub.run(node);
-    await hub.program.line(/ info serving /, 15_000);
+  static async start(node: Node, ...args: readonly string[]): Promise<Hub> {
+    const hub = Hub.run(node, ...args);
+    await hub.program.line(/ info serving /, patience(15_000));
     return hub;
   }
 
@@ -63,6 +64,13 @@ export class Hub implements AsyncDisposable {
   async kill(signal: "TERM" | "INT" | "KILL"): Promise<string> {
     await this.node.exec(["kill", `-${signal}`, (await this.node.readFile(PID_FILE)).trim()]);
     return this.program.ended;
+  }
+
+  /** Kills `podvpn hub` and its charon: SIGKILL to both in one command, so that neither can do anything about the other. */
+  async killBoth(): Promise<void> {
+    const pids = [(await this.node.readFile(PID_FILE)).trim(), await hubCharonPid(this.node)] as const;
+    await this.node.exec(["kill", "-KILL", ...pids]);
+    await this.program.ended;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,9 +100,10 @@ export class Client implements AsyncDisposable {
     private readonly program: Program,
   ) {}
 
-  static async start(node: Node): Promise<Client> {
-    const directory = "/run/client";
-    const settings = { ...POD_SETTINGS, retransmit_jitter: 0 };
+  /** @param name Tells clients of one node apart. @param overrides Settings of its charon that are other than a pod's. */
+  static async start(node: Node, name = "client", overrides: Settings = {}): Promise<Client> {
+    const directory = `/run/${name}`;
+    const settings = { ...POD_SETTINGS, retransmit_jitter: 0, ...overrides };
     await node.writeFile(
       `${directory}/strongswan.conf`,
       strongswanConf({ directory, dataPlane: "userspace", logLevel: 1, settings }),
@@ -103,7 +112,7 @@ export class Client implements AsyncDisposable {
       env: { STRONGSWAN_CONF: `${directory}/strongswan.conf` },
     });
     const path = node.path(`${directory}/vici`);
-    await appeared(path, { timeout: 10_000 });
+    await appeared(path, { timeout: patience(10_000) });
     return new Client(node, await patiently(path), program);
   }
 
@@ -125,7 +134,7 @@ export class Client implements AsyncDisposable {
 
   /** Ends its tunnel, telling the hub. */
   async leave(): Promise<void> {
-    await this.vici.terminate({ ike: POD_CONNECTION, force: true, timeout: 2000 });
+    await this.vici.terminate({ ike: POD_CONNECTION, force: true, timeout: patience(2000) });
   }
 
   /** Number of the CHILD_SA that is up: another one after any interruption. */
@@ -141,6 +150,18 @@ export class Client implements AsyncDisposable {
     return this.node.exec(["ping", "-n", "-c", "2", "-i", "0.2", "-W", "2", target], { check: false });
   }
 
+  /** Ends it without a word to the hub. */
+  async kill(): Promise<void> {
+    this.vici.close();
+    await this.program.stop("SIGKILL");
+  }
+
+  /** The virtual IPs of its tunnel, none while it has none. */
+  async virtualIPs(): Promise<readonly string[]> {
+    for await (const sa of this.vici.listSas({ ike: POD_CONNECTION })) if (isUp(sa)) return sa.localVips;
+    return [];
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.vici.close();
     await this.program.stop();
@@ -152,7 +173,7 @@ async function patiently(path: string): Promise<Vici> {
   const until = performance.now() + 5000;
   for (;;) {
     try {
-      return await connect({ path, timeout: 2000 });
+      return await connect({ path, timeout: patience(2000) });
     } catch (error) {
       if (!(error instanceof ViciError) || error.code !== "ECONNREFUSED" || performance.now() > until) throw error;
     }

@@ -24,6 +24,7 @@ const REBOOT = `
 for name in $(ip netns list | cut -d' ' -f1); do ip netns del "$name"; done
 for pid in $(pgrep -x wireguard-go); do kill -KILL "$pid"; done
 while pgrep -x wireguard-go >/dev/null; do sleep 0.01; done
+for link in $(ip -o link show group 174 | cut -d: -f2); do ip link del "$link"; done
 for link in $(ip -o link show type bridge | cut -d: -f2) $(ip -o link show type veth | cut -d: -f2 | cut -d@ -f1); do
   [ "$link" = eth0 ] || ip link del "$link" 2>/dev/null || true
 done

@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import type { Node } from "../../../src/testbed/node.ts";
 import type { AttachOptions } from "../../../src/testbed/pod.ts";
 import { Testbed } from "../../../src/testbed/testbed.ts";
+import type { DataPlane } from "../../../src/wireguard/device.ts";
 import { BUILT } from "./cluster.ts";
 
 /** One node of a {@link Mesh}, with its key pair, as `wg` made it. */
@@ -24,6 +25,9 @@ const NEIGHBOUR = "icmp6 and (ip6[40] = 135 or ip6[40] = 136) and ip6[48:4] = 0x
  * for it. `net` matches ARP as well.
  */
 export const PLAIN = `net 10.1.0.0/16 or net fd00:1::/32 or (${NEIGHBOUR})`;
+/** Fragments of outer packets, which there must not be: of IPv4 (MF or an offset), of IPv6 (extension header 44). */
+export const FRAGMENTS = "(ip[6:2] & 0x3fff != 0) or (ip6 and ip6[6] = 44)";
+
 /** What a mesh looks like from outside. */
 export const ENCRYPTED = "udp port 51820";
 
@@ -38,9 +42,11 @@ export class Mesh implements AsyncDisposable {
   private constructor(
     readonly testbed: Testbed,
     readonly nodes: MeshNode[],
+    private readonly planes: readonly DataPlane[],
   ) {}
 
-  static async create(count = 2): Promise<Mesh> {
+  /** @param planes The data plane of each node's configuration; the plugin's choice without one. */
+  static async create(count = 2, planes: readonly DataPlane[] = []): Promise<Mesh> {
     await using undo = new AsyncDisposableStack();
     const testbed = undo.use(await Testbed.create());
     const nodes: MeshNode[] = [];
@@ -53,7 +59,7 @@ export class Mesh implements AsyncDisposable {
       nodes.push({ node, index, privateKey, publicKey });
     }
     undo.move();
-    return new Mesh(testbed, nodes);
+    return new Mesh(testbed, nodes, planes);
   }
 
   /** The `index`th node, from 1. */
@@ -71,13 +77,13 @@ export class Mesh implements AsyncDisposable {
     this.nodes[index - 1] = { node, index, privateKey, publicKey };
   }
 
-  /** What the configuration of node `of` says of all others. */
-  peersOf(of: number): Record<string, unknown>[] {
+  /** What the configuration of node `of` says of all others. @param outer By which addresses it reaches them. */
+  peersOf(of: number, outer: 4 | 6 = 4): Record<string, unknown>[] {
     return this.nodes
       .filter(({ index }) => index !== of)
       .map(({ index, publicKey }) => ({
         publicKey,
-        endpoint: `${nodeAddress(index)}:51820`,
+        endpoint: outer === 4 ? `${nodeAddress(index)}:51820` : `[${nodeAddress6(index)}]:51820`,
         allowedIPs: [podSubnet(index), podSubnet6(index)],
       }));
   }
@@ -88,11 +94,12 @@ export class Mesh implements AsyncDisposable {
     overrides: Record<string, unknown> & { readonly wireguard?: Record<string, unknown> } = {},
   ): Record<string, unknown> {
     const { wireguard, ...rest } = overrides;
+    const dataplane = this.planes[of - 1];
     return {
       cniVersion: "1.0.0",
       name: "podnet",
       type: "wireguard",
-      wireguard: { peers: this.peersOf(of), ...wireguard },
+      wireguard: { peers: this.peersOf(of), ...(dataplane === undefined ? {} : { dataplane }), ...wireguard },
       bridge: "cni0",
       isDefaultGateway: true,
       ipMasq: true,

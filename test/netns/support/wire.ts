@@ -1,6 +1,7 @@
 import { expect } from "vitest";
 import type { Capture } from "../../../src/testbed/capture.ts";
 import type { Node } from "../../../src/testbed/node.ts";
+import { SLOWNESS } from "../../../src/testbed/patience.ts";
 import type { Place } from "../../../src/testbed/place.ts";
 import type { Pod } from "../../../src/testbed/pod.ts";
 import type { Program } from "../../../src/testbed/program.ts";
@@ -11,14 +12,17 @@ import { eventually } from "./eventually.ts";
 /** In the packets of a sender that is bound to eth0; at most 16 bytes. */
 export const BOUND_PAYLOAD = "podvpn-bound";
 
-/** Echo requests from a socket that is bound to `eth0`, about a hundred a second, also while there is no eth0. */
+/**
+ * Echo requests from a socket that is bound to `eth0`, about a hundred a second on a machine of usual speed, also while
+ * there is no eth0.
+ */
 const BOUND_SENDER = `while :; do
-  ping -n -q -I eth0 -i 0.01 -c 50 -W 0.1 -p "$1" "$2" >/dev/null 2>&1
+  ping -n -q -I eth0 -i ${0.01 * SLOWNESS} -c 50 -W 0.1 -p "$1" "$2" >/dev/null 2>&1
   sleep 0.02
 done`;
 
-/** Datagrams a second of each sender. */
-const RATE = 200;
+/** Datagrams a second of each sender: a slow machine shall have time for more than sending. */
+const RATE = 200 / SLOWNESS;
 
 /** Programs of a pod or node that send to virtual IPs, and never stop. */
 export class Talkers implements AsyncDisposable {
@@ -70,7 +74,7 @@ export class Wires implements AsyncDisposable {
     private readonly resources: AsyncDisposableStack,
   ) {}
 
-  static async tap(cluster: Cluster, node: Node, bridge: string): Promise<Wires> {
+  static async tap(cluster: Pick<Cluster, "testbed">, node: Node, bridge: string): Promise<Wires> {
     await using undo = new AsyncDisposableStack();
     const underlay = undo.use(await cluster.testbed.capture());
     const device = undo.use(await node.capture(bridge));

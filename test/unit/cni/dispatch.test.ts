@@ -92,7 +92,8 @@ describe("VERSION", () => {
     ["{", "1.1.0"],
     ['{"cniVersion":"0.2.0"}', "0.2.0"],
     ['{"cniVersion":"1.0.0","name":"../"}', "1.0.0"],
-    ['{"cniVersion":"9.9.9"}', "1.1.0"],
+    ['{"cniVersion":"9.9.9"}', "9.9.9"],
+    ['{"cniVersion":"newest"}', "1.1.0"],
   ])("for standard input %j answers in %s, without loading the plugin", async (conf, cniVersion) => {
     const outcome = await call({ CNI_COMMAND: "VERSION" }, conf);
     expect(outcome).toMatchObject({ status: 0, stderr: "", loaded: 0 });

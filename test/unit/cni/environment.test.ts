@@ -38,16 +38,20 @@ describe("parseEnvironment", () => {
     expect(parseEnvironment({ CNI_COMMAND: command, CNI_PATH: "/p" })).toEqual({ command, path: ["/p"] });
   });
 
-  it("needs nothing for VERSION", () => {
+  it("needs nothing for VERSION, and for STATUS", () => {
     expect(parseEnvironment({ CNI_COMMAND: "VERSION" })).toEqual({ command: "VERSION" });
+    expect(parseEnvironment({ CNI_COMMAND: "STATUS" })).toEqual({ command: "STATUS", path: [] });
+  });
+
+  it.each(["ADD", "DEL", "CHECK"])("does without CNI_PATH for %s, as the specification has it", (command) => {
+    expect(parseEnvironment({ ...FULL, CNI_COMMAND: command, CNI_PATH: undefined })).toMatchObject({ path: [] });
   });
 
   it.each([
-    ["ADD", "CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME, CNI_PATH missing"],
-    ["CHECK", "CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME, CNI_PATH missing"],
-    ["DEL", "CNI_CONTAINERID, CNI_IFNAME, CNI_PATH missing"],
+    ["ADD", "CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME missing"],
+    ["CHECK", "CNI_CONTAINERID, CNI_NETNS, CNI_IFNAME missing"],
+    ["DEL", "CNI_CONTAINERID, CNI_IFNAME missing"],
     ["GC", "CNI_PATH missing"],
-    ["STATUS", "CNI_PATH missing"],
   ])("names all that %s misses at once", (command, message) => {
     expect(() => parseEnvironment({ CNI_COMMAND: command })).toThrow(fault(message));
     expect(() => parseEnvironment({ CNI_COMMAND: command, CNI_PATH: "", CNI_IFNAME: "" })).toThrow(fault(message));

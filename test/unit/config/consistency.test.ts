@@ -51,6 +51,12 @@ describe("fields that contradict each other", () => {
       {},
       "vpn.mtu is 1279, and vpn.virtualSubnet[1] is IPv6",
     ],
+    [
+      "a charon of the node, with ESP in user space",
+      { attach: "node", dataplane: "userspace" },
+      {},
+      'vpn.attach is "node", and vpn.dataplane is "userspace"',
+    ],
   ])("%s", (_name, keys, top, begin) => {
     const issues = issuesOf(withVpn(keys, top));
     expect(issues).toHaveLength(1);
@@ -75,6 +81,8 @@ describe("fields that only seem to contradict each other", () => {
     ["families differ", { virtualSubnet: "fd00:173::/64", serverIP: "192.0.2.1" }, {}],
     ["a small MTU with IPv4 alone", { mtu: 576 }, {}],
     ["an IPAM that is not ours to understand", {}, { ipam: { subnet: 7, ranges: [[], {}, [null, { subnet: "x" }]] } }],
+    ["a charon of the node, with the kernel's ESP", { attach: "node", dataplane: "kernel" }, {}],
+    ["a charon of the node, which takes the kernel's ESP by itself", { attach: "node", dataplane: "auto" }, {}],
     ["no IPAM, as in a chain", {}, { ipam: undefined }],
   ])("%s", (_name, keys, top) => {
     expect(parse(withVpn(keys, top)).servers).toHaveLength(1);

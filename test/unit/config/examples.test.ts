@@ -22,6 +22,7 @@ test("there is an example of each form", () => {
     "dual-stack.conflist",
     "psk-file.json",
     "seed.json",
+    "strongswan-node.conflist",
     "strongswan.conflist",
     "two-hubs.json",
   ]);
@@ -62,6 +63,12 @@ describe("and shows what it is named after", () => {
     for (const name of files) {
       const key = Buffer.from(read(name).config.psk.reveal()).toString();
       expect(key).toBe(name === "psk-file.json" ? "from-file" : "replace-this-with-a-secret-of-your-own");
+    }
+  });
+
+  test("strongswan-node.conflist has one charon for all pods, the others one for each", () => {
+    for (const name of files) {
+      expect(read(name).config.attach).toBe(name === "strongswan-node.conflist" ? "node" : "pod");
     }
   });
 

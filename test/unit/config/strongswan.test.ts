@@ -15,8 +15,9 @@ describe("what is accepted", () => {
       proposals: ["aes128gcm16-prfsha256-x25519"],
       espProposals: ["aes128gcm16-x25519"],
       timeout: 10_000,
-      dpd: 5,
+      dpd: 2,
       dataplane: "auto",
+      attach: "pod",
       logLevel: "info",
     });
   });
@@ -35,6 +36,7 @@ describe("what is accepted", () => {
           timeout: "500ms",
           mtu: 1280,
           dataplane: "kernel",
+          attach: "node",
           dpd: "2m",
         },
         { logFile: "/var/log/podvpn.log", logLevel: "debug" },
@@ -52,6 +54,7 @@ describe("what is accepted", () => {
       timeout: 500,
       mtu: 1280,
       dataplane: "kernel",
+      attach: "node",
       dpd: 120,
       logFile: "/var/log/podvpn.log",
       logLevel: "debug",
@@ -70,7 +73,7 @@ describe("what is accepted", () => {
   });
 
   test("keys at the top that are the bridge's or nobody's", () => {
-    expect(parse(withVpn({}, { vlan: 7, args: { cni: {} }, "example.com/x": [1], VPN: {} })).dpd).toBe(5);
+    expect(parse(withVpn({}, { vlan: 7, args: { cni: {} }, "example.com/x": [1], VPN: {} })).dpd).toBe(2);
   });
 });
 
@@ -100,6 +103,7 @@ describe("what is refused, by path, value and what is expected", () => {
     [{ mtu: "1400" }, 'vpn.mtu is "1400": give bytes'],
     [{ mtu: 1400.5 }, "vpn.mtu is 1400.5: give bytes"],
     [{ dataplane: "ebpf" }, 'vpn.dataplane is "ebpf": give auto, kernel or userspace'],
+    [{ attach: "host" }, 'vpn.attach is "host": give pod or node'],
     [{ dpd: "1500ms" }, 'vpn.dpd is "1500ms": give whole seconds'],
     [{ dpd: true }, "vpn.dpd is true: give whole seconds"],
     [{ virtualSubnets: "10.1.0.0/16" }, "vpn.virtualSubnets is not known: write vpn.virtualSubnet"],

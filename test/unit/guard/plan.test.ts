@@ -75,13 +75,19 @@ describe("the guard of a pod", () => {
   });
 
   test("with kernel ESP blocks by policies that never have the selector of one of charon's", () => {
-    const { tables, policies } = planGuard({ ...POD, dataPlane: "kernel" });
-    expect(tables).toEqual([]);
+    const { policies } = planGuard({ ...POD, dataPlane: "kernel" });
     expect(policies).toHaveLength(6);
     for (const { direction, src, dst, action } of policies) {
       expect(action).toBe("block");
       expect([direction === "out" ? src : dst]).toEqual([src.includes(":") ? "::/0" : "0.0.0.0/0"]);
     }
+  });
+
+  test("with kernel ESP filters both ways what IPsec does not carry: decrypted packets come by the link, too", () => {
+    const { tables } = planGuard({ ...POD, dataPlane: "kernel" });
+    const [incoming, outgoing] = tables[0]?.chains ?? [];
+    expect(incoming?.rules[0]?.matches.slice(0, 2)).toEqual([{ device: "iifname", isNot: "lo" }, { plain: "in" }]);
+    expect(outgoing?.rules[1]?.matches.slice(0, 2)).toEqual([{ device: "oifname", isNot: "lo" }, { plain: "out" }]);
   });
 
   test("with kernel ESP lets an exclusion pass before it blocks", () => {

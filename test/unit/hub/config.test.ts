@@ -52,8 +52,16 @@ describe("a hub's configuration", () => {
       dpd: 30,
       dataplane: "auto",
       directory: "/run/podvpn/hub",
+      leases: "/var/lib/podvpn/hub/leases.json",
+      leaseTime: 3600,
       logLevel: "info",
     });
+  });
+
+  test("keeps the leases of each hub of a machine in a file of its own", () => {
+    const { leases } = config("virtualSubnets: 10.173.0.0/16\npskFile: /psk\ndirectory: /run/podvpn/hub-b");
+    expect(leases).toBe("/var/lib/podvpn/hub/run+podvpn+hub-b/leases.json");
+    expect(config("virtualSubnets: 10.173.0.0/16\npskFile: /psk\nleases: /srv/l.json").leases).toBe("/srv/l.json");
   });
 
   test("takes one value where a list of one would do", () => {
@@ -126,6 +134,7 @@ describe("a hub's configuration", () => {
     ["[0.0.0.0/0]", /\[0\].subnet is "0.0.0.0\/0"; give a prefix such as/],
     ["['::ffff:10.173.0.0/112']", /\[0\].subnet is "::ffff:10.173.0.0\/112"/],
     ["['fe80::/64']", /fe80/],
+    ["['100::/64']", /\[0\].subnet is "100::\/64"/],
     ["[]", /virtualSubnets is an empty list; give a list with at least one prefix/],
   ])("refuses virtualSubnets %s", (subnets, message) => {
     expect(fault(`virtualSubnets: ${subnets}\npskFile: /psk\nlisten: 10.9.0.254`).message).toMatch(message);

@@ -27,7 +27,8 @@ describe("a hub that finds another's record", () => {
     addresses: [address("10.173.255.254")],
     routingRules: [4, 6],
     sysctls: [{ key: "net/ipv4/ip_forward", before: "0", after: "1" }],
-    charon: { strongswanConf: "threads = 16", pools: [{ name: "p", addrs: "10.173.0.1-10.173.0.9" }] },
+    charon: { strongswanConf: "threads = 16", ranges: ["10.173.0.1-10.173.0.9"] },
+    leases: "/var/lib/podvpn/hub/leases.json",
   };
 
   test("takes charon over when nothing has changed that pods depend on", () => {
@@ -41,7 +42,7 @@ describe("a hub that finds another's record", () => {
     expect(takeover(record, { ...record, charon: { ...record.charon, strongswanConf: "threads = 32" } })).toBe(
       "restart",
     );
-    expect(takeover(record, { ...record, charon: { ...record.charon, pools: [] } })).toBe("restart");
+    expect(takeover(record, { ...record, charon: { ...record.charon, ranges: [] } })).toBe("restart");
   });
 
   test("replaces all of it for other subnets or another data plane", () => {

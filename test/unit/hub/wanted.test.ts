@@ -2,8 +2,14 @@ import type { Section } from "vici";
 import { describe, expect, test } from "vitest";
 import type { HubConfig } from "../../../src/config/hub.ts";
 import { parseHubConfig } from "../../../src/config/hub.ts";
-import { planLoad } from "../../../src/hub/load.ts";
+import type { Entry } from "../../../src/hub/book.ts";
+import { type Loaded, planLoad } from "../../../src/hub/load.ts";
 import { wantedOf } from "../../../src/hub/wanted.ts";
+import { type Address, parseAddress } from "../../../src/net/address.ts";
+
+const address = (text: string): Address => parseAddress(text) ?? expect.fail(text);
+const entry = (identity: string, ...addresses: string[]): Entry => ({ identity, addresses: addresses.map(address) });
+const WINDOW = ["10.173.0.2", "10.173.0.3", "fd00:173::2"].map(address);
 
 function config(overrides: Record<string, unknown> = { pskFile: "/psk" }): HubConfig {
   const raw = { virtualSubnets: ["10.173.0.0/16", "fd00:173::/64"], ...overrides };
@@ -21,47 +27,60 @@ const EACH = {
 };
 
 describe("what charon gets", () => {
-  test("one key without owner and one connection for anybody, with one key for all", () => {
-    const { pools, shared, connections } = wantedOf(config());
+  test("a pool for each address; a connection for each lease, and one for anybody", () => {
+    const entries = [entry("pod-1", "10.173.0.1", "fd00:173::1")];
+    const { pools, shared, connections } = wantedOf(config(), { entries, window: WINDOW });
     expect(pools).toEqual([
-      { name: "10.173.0.0_16", addrs: "10.173.0.1-10.173.255.253" },
-      { name: "fd00_173___64", addrs: "fd00:173::1-fd00:173::ffff" },
+      { name: "10.173.0.1", addrs: "10.173.0.1-10.173.0.1" },
+      { name: "fd00_173__1", addrs: "fd00:173::1-fd00:173::1" },
+      { name: "10.173.0.2", addrs: "10.173.0.2-10.173.0.2" },
+      { name: "10.173.0.3", addrs: "10.173.0.3-10.173.0.3" },
+      { name: "fd00_173__2", addrs: "fd00:173::2-fd00:173::2" },
+      { name: "waiting-4", addrs: "240.0.0.0/24" },
+      { name: "waiting-6", addrs: "100::/112" },
     ]);
     expect(shared.map(({ id, owners }) => ({ id, owners }))).toEqual([{ id: "pods", owners: [] }]);
-    expect(connections).toEqual([
-      {
-        name: "pods",
-        section: {
-          version: "2",
-          proposals: ["aes128gcm16-prfsha256-x25519"],
-          pools: ["10.173.0.0_16", "fd00_173___64"],
-          unique: "replace",
-          mobike: "no",
-          dpd_delay: "30s",
-          rekey_time: "4h",
-          local: { auth: "psk", id: "server" },
-          remote: { auth: "psk" },
-          children: {
-            net: {
-              local_ts: ["10.173.0.0/16", "fd00:173::/64"],
-              esp_proposals: ["aes128gcm16-x25519"],
-              start_action: "none",
-              dpd_action: "clear",
-              rekey_time: "1h",
-            },
-          },
+    const section = {
+      version: "2",
+      proposals: ["aes128gcm16-prfsha256-x25519"],
+      unique: "never",
+      mobike: "no",
+      dpd_delay: "30s",
+      rekey_time: "4h",
+      local: { auth: "psk", id: "server" },
+      remote: { auth: "psk" },
+      children: {
+        net: {
+          local_ts: ["10.173.0.0/16", "fd00:173::/64"],
+          esp_proposals: ["aes128gcm16-x25519"],
+          start_action: "none",
+          dpd_action: "clear",
+          rekey_time: "1h",
         },
       },
+    };
+    expect(connections).toEqual([
+      {
+        name: expect.stringMatching(/^pod-1-[\da-f]{12}$/),
+        section: {
+          ...section,
+          pools: ["10.173.0.1", "fd00_173__1", "waiting-4", "waiting-6"],
+          remote: { auth: "psk", id: "pod-1" },
+        },
+      },
+      { name: "pods", section: { ...section, pools: ["10.173.0.2", "10.173.0.3", "fd00_173__2"] } },
     ]);
   });
 
   test("only the addresses of listen, when there are any", () => {
-    const [connection] = wantedOf(config({ pskFile: "/psk", listen: ["10.9.0.254", "fd00:9::fe"] })).connections;
+    const own = config({ pskFile: "/psk", listen: ["10.9.0.254", "fd00:9::fe"] });
+    const [connection] = wantedOf(own, { entries: [], window: WINDOW }).connections;
     expect(connection?.section.local_addrs).toEqual(["10.9.0.254", "fd00:9::fe"]);
   });
 
-  test("a key and a connection for each identity; the hub's own owns none of them", () => {
-    const { shared, connections } = wantedOf(config(EACH));
+  test("a key and a connection for each identity, and none for anybody; the hub's own owns no key", () => {
+    const entries = [entry("c1.eth0@n1", "10.173.0.1"), entry("c1/eth0@n1", "10.173.0.2")];
+    const { shared, connections } = wantedOf(config(EACH), { entries, window: [] });
     expect(shared.map(({ owners }) => owners)).toEqual([["c1.eth0@n1"], ["c1/eth0@n1"]]);
     expect(connections.map(({ section }) => (section.remote as Section).id)).toEqual(["c1.eth0@n1", "c1/eth0@n1"]);
     expect(connections.map(({ name }) => name)).toEqual([
@@ -73,33 +92,50 @@ describe("what charon gets", () => {
 });
 
 describe("loading", () => {
-  const wanted = wantedOf(config(EACH));
-  const [one, two] = wanted.connections.map(({ name }) => name);
+  const nothing: Loaded = { pools: new Map(), shared: new Map(), connections: new Map() };
+  const unknown = (...names: string[]) => new Map(names.map((name) => [name, ""]));
+  const wanted = wantedOf(config(), { entries: [entry("a", "10.173.0.1")], window: WINDOW });
+  const names = wanted.connections.map(({ name }) => name);
 
-  test("into an empty charon brings pools, then keys, then connections", () => {
-    const steps = planLoad(wanted, { shared: [], connections: [] });
-    expect(steps.map((step) => step.do)).toEqual([
-      "load-pool",
-      "load-pool",
-      "load-shared",
-      "load-shared",
-      "load-conn",
-      "load-conn",
-    ]);
+  test("into an empty charon brings pools, then keys, then connections, many in one message", () => {
+    const steps = planLoad(wanted, nothing);
+    expect(steps.map((step) => step.do)).toEqual(["load-pool", "load-shared", "load-conn"]);
+    const thousand = Array.from({ length: 1000 }, (_, index) =>
+      entry(`p${index}`, `10.173.${index >> 8}.${index & 255}`),
+    );
+    const many = planLoad(wantedOf(config(), { entries: thousand, window: WINDOW }), nothing);
+    expect(many).toHaveLength(6 + 1 + 6);
   });
 
-  test("sends nobody away whose connection is still wanted", () => {
-    const loaded = [one ?? "", two ?? ""];
-    const steps = planLoad(wanted, { shared: loaded, connections: loaded });
-    expect(steps.filter(({ do: what }) => !what.startsWith("load-"))).toEqual([]);
+  test("sends nobody away whose connection is still wanted, and loads all that an earlier hub loaded once more", () => {
+    const steps = planLoad(wanted, { pools: new Map(), shared: unknown("pods"), connections: unknown(...names) });
+    expect(steps.map((step) => step.do)).toEqual(["load-pool", "load-shared", "load-conn"]);
   });
 
   test("shuts out who is not wanted any more, and only then ends the SAs", () => {
-    const steps = planLoad(wanted, { shared: ["pods", one ?? ""], connections: ["pods"] });
+    const steps = planLoad(wanted, { ...nothing, shared: unknown("old-key"), connections: unknown("old") });
     expect(steps.slice(-3)).toEqual([
-      { do: "unload-conn", name: "pods" },
-      { do: "unload-shared", name: "pods" },
-      { do: "terminate", name: "pods" },
+      { do: "unload-conn", name: "old" },
+      { do: "unload-shared", name: "old-key" },
+      { do: "terminate", name: "old" },
     ]);
+  });
+
+  test("brings only what has changed since the last time, and takes away the pool of an address that is nobody's", () => {
+    const loaded: Loaded = {
+      pools: new Map(wanted.pools.map(({ name, addrs }) => [name, addrs])),
+      shared: new Map([["pods", "loaded"]]),
+      connections: new Map(wanted.connections.map(({ name, section }) => [name, JSON.stringify(section)])),
+    };
+    expect(planLoad(wanted, loaded)).toEqual([]);
+    const later = wantedOf(config(), { entries: [entry("b", "10.173.0.2")], window: WINDOW.slice(1) });
+    const steps = planLoad(later, loaded);
+    expect(steps.map((step) => ("sections" in step ? [step.do, Object.keys(step.sections).length] : step.do))).toEqual([
+      ["load-conn", 2],
+      "unload-conn",
+      "terminate",
+      "unload-pool",
+    ]);
+    expect(steps.at(-1)).toEqual({ do: "unload-pool", name: "10.173.0.1" });
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { POD_SETTINGS, pluginList, strongswanConf } from "../../../src/ipsec/strongswan-conf.ts";
+import { NODE_SETTINGS, POD_SETTINGS, pluginList, strongswanConf } from "../../../src/ipsec/strongswan-conf.ts";
 
 const OPTIONS = {
   directory: "/run/podvpn/pods/c1+eth0",
@@ -27,6 +27,14 @@ describe("a charon's configuration", () => {
   test("sets the MTU of routes only when told", () => {
     expect(strongswanConf(OPTIONS)).not.toContain("mtu");
     expect(strongswanConf({ ...OPTIONS, routeMtu: 1320 })).toMatch(/kernel-netlink \{\n +mtu = 1320\n/);
+  });
+
+  test("of the node leaves addresses, routes and rules to podvpn, and takes no notice of links that come and go", () => {
+    const text = strongswanConf({ ...OPTIONS, dataPlane: "kernel", noRoaming: true, settings: NODE_SETTINGS });
+    for (const line of ["install_virtual_ip = no", "install_routes = no", "routing_table = 0", "threads = 16"]) {
+      expect(text).toContain(`${line}\n`);
+    }
+    expect(text).toMatch(/kernel-netlink \{\n +roam_events = no\n/);
   });
 
   test("closes every brace that it opens", () => {

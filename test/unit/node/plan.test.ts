@@ -70,14 +70,21 @@ describe("the nft table of a mesh", () => {
 
 describe("the routes of a mesh", () => {
   test("refuse in the main table, and in a table of their own as well", () => {
-    const refusals = meshRefusals({ guarded: GUARDED, table: 99 });
+    const refusals = meshRefusals({ guarded: GUARDED, podSubnets: [], table: 99 });
     expect(refusals.map(({ dst, type, table, metric, protocol }) => [dst, type, table, metric, protocol])).toEqual([
       ["10.1.2.0/24", "unreachable", 254, 4010, 174],
       ["fd00:1:2::/64", "unreachable", 254, 4010, 174],
       ["10.1.2.0/24", "unreachable", 99, 4010, 174],
       ["fd00:1:2::/64", "unreachable", 99, 4010, 174],
     ]);
-    expect(meshRefusals({ guarded: GUARDED })).toHaveLength(2);
+    expect(meshRefusals({ guarded: GUARDED, podSubnets: [] })).toHaveLength(2);
+  });
+
+  test("refuse the node's own pods' subnets in the main table, where the bridge's route wins over it", () => {
+    const podSubnets = [prefix("10.1.1.0/24"), ...GUARDED.slice(0, 1)];
+    const refusals = meshRefusals({ guarded: GUARDED, podSubnets, table: 99 });
+    expect(refusals.filter(({ dst }) => dst === "10.1.1.0/24")).toMatchObject([{ table: 254, metric: 4010 }]);
+    expect(refusals).toHaveLength(5); // what is guarded as well is refused once
   });
 
   test("win over the refusal of the same prefix", () => {

@@ -181,6 +181,22 @@ NOT HEALTHY: 1 of 2 pods, 1 damaged record
     );
   });
 
+  it("tells of the charon that pods share, and how many need it", () => {
+    const well = { attachments: [attachment()], devices: [], damage: [] };
+    expect(statusText({ ...well, charon: { pods: 2, sas: [], problems: [] } }, NOW, 80)).toContain(
+      "\ncharon of the node, for 2 pods: up\n\nhealthy\n",
+    );
+    const down = { ...well, charon: { pods: 1, problems: ["the node's charon does not run"] } };
+    expect(statusText(down, NOW, 80)).toContain(
+      "\ncharon of the node, for 1 pod: the node's charon does not run\n\nNOT HEALTHY: the node's charon\n",
+    );
+    expect(isHealthy(down)).toBe(false);
+    expect(JSON.parse(statusJson(down, NOW))).toMatchObject({
+      healthy: false,
+      charon: { state: "down", pods: 1, problems: ["the node's charon does not run"] },
+    });
+  });
+
   it("fits 80 columns on a terminal, and shortens nothing elsewhere", () => {
     const name = "a-namespace-with-a-long-name/a-deployment-with-a-long-name-6d4cf56db6-x7k2p";
     const args = `K8S_POD_NAMESPACE=${name.replace("/", ";K8S_POD_NAME=")}`;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openNetns } from "../../src/os/namespace.ts";
-import { Testbed } from "../../src/testbed/testbed.ts";
-import { openKernel, removeKernel } from "../../src/wireguard/kernel.ts";
-import { deviceSuite } from "../netns/support/device-suite.ts";
+import { openNetns } from "../../../src/os/namespace.ts";
+import { Testbed } from "../../../src/testbed/testbed.ts";
+import { openKernel, removeKernel } from "../../../src/wireguard/kernel.ts";
+import { deviceSuite } from "../../netns/support/device-suite.ts";
 
 // For a kernel that has WireGuard; on any other all of it fails.
 

@@ -1,0 +1,57 @@
+// Random faults for as long as one likes: node scripts/soak.mjs [--events N] [--seed S]
+// Without a seed it is another soak each time; which, is told. The last line is `N passed, N failed`.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { bin, Failure, node, run, script } from "./run.mjs";
+import { score } from "./score.mjs";
+import { setup } from "./setup.mjs";
+
+const EVENTS = 200;
+
+/** Milliseconds: an event takes three seconds, on a busy machine ten, and one that fails a minute. */
+const BOUND_OF_EVENT = 30_000;
+const BOUND_OF_REST = 300_000;
+
+function options() {
+  const { values } = parseArgs({ options: { events: { type: "string" }, seed: { type: "string" } } });
+  const whole = (name, fallback) => {
+    const text = values[name] ?? String(fallback);
+    if (!/^\d{1,9}$/.test(text)) throw new Failure(`--${name} is "${text}": give a whole number.`);
+    return Number(text);
+  };
+  return { events: whole("events", EVENTS), seed: whole("seed", Math.floor(Math.random() * 1_000_000)) };
+}
+
+async function soak({ events, seed }) {
+  console.log(`${events} events of seed ${seed}; again: npm run test:soak -- --events ${events} --seed ${seed}`);
+  const directory = mkdtempSync(join(tmpdir(), "podvpn-test-"));
+  try {
+    const report = join(directory, "report.json");
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
+    const timeout = events * BOUND_OF_EVENT + BOUND_OF_REST;
+    const env = { ...process.env, PODVPN_SOAK_EVENTS: String(events), PODVPN_SOAK_SEED: String(seed) };
+    const { code, timedOut } = await run(node, [bin("vitest"), "run", "--project", "soak", ...reporters], {
+      env,
+      timeout,
+    });
+    if (timedOut) throw new Failure(`The soak was killed: it must end within ${timeout / 60_000} minutes.`);
+    return score(report, code);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+await script(async () => {
+  let total = { passed: 0, failed: 1 };
+  try {
+    const wanted = options();
+    await setup({ need: ["root", "apt", "test", "npm", "build"] });
+    total = await soak(wanted);
+  } catch (error) {
+    console.error(error instanceof Failure || error.code?.startsWith("ERR_PARSE_ARGS") ? error.message : error);
+  }
+  console.log(`${total.passed} passed, ${total.failed} failed`);
+  return total.failed === 0 ? 0 : 1;
+});

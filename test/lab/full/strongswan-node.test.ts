@@ -1,0 +1,225 @@
+import { readFile } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Node } from "../../../src/testbed/node.ts";
+import type { Snapshot } from "../../../src/testbed/snapshot.ts";
+import { BUILT, type Cluster, HUB_ADDRESS, PSK, virtualIP } from "../../netns/support/cluster.ts";
+import { eventually } from "../../netns/support/eventually.ts";
+import { FaultyPlugin, killed, SOUND } from "../../netns/support/faulty.ts";
+import { ipsecOf } from "../../netns/support/kernel-esp.ts";
+import { nodeConf, nodePod, nodeSas, recordOf } from "../../netns/support/node-charon.ts";
+import { HUB_VIRTUAL, PodvpnHub } from "../../netns/support/podvpn-hub.ts";
+import { expectUnchanged } from "../../netns/support/unchanged.ts";
+
+// `attach: node`: pods that come and go, at once, broken off, in chains, with several networks.
+
+let cluster: Cluster<PodvpnHub>;
+let node: Node;
+let plugin: FaultyPlugin;
+let empty: Snapshot;
+
+const SECOND_SUBNET = "10.174.0.0/16";
+
+beforeAll(async () => {
+  cluster = await PodvpnHub.cluster(1, "kernel", {
+    virtualSubnets: ["10.173.0.0/16", "fd00:173::/64", SECOND_SUBNET],
+  });
+  node = cluster.node(1);
+  plugin = await FaultyPlugin.install(node);
+  const pod = await node.addPod("first");
+  // The executable as well: it unpacks its addons once, for all pods of the node.
+  await pod.add(nodeConf(), plugin.dyingAt(600_000));
+  await pod.del(nodeConf(), SOUND);
+  await pod.add(CHAIN, SOUND);
+  await pod.del(CHAIN, SOUND);
+  await pod.remove();
+  empty = await node.snapshot();
+});
+afterAll(() => cluster?.[Symbol.asyncDispose]());
+
+const { vpn, ipam } = nodeConf();
+const CHAIN = {
+  cniVersion: "1.0.0",
+  name: "chained",
+  plugins: [
+    { type: "bridge", bridge: "cni0", isDefaultGateway: true, ipMasq: true, ipam },
+    { type: "strongswan", vpn },
+  ],
+};
+
+/** A hub that hears nothing. */
+const MUTE = `table inet mute { chain in { type filter hook input priority -10; udp dport { 500, 4500 } drop; } }`;
+
+describe("pods of one node", () => {
+  test("eight at once are all added, with tunnels of their own, and leave nothing", async () => {
+    const names = Array.from({ length: 8 }, (_, index) => `many${index}`);
+    const pods = await Promise.all(names.map((name) => nodePod(node, name)));
+    const ips = pods.map(({ result }) => virtualIP(result));
+    expect(new Set(ips).size).toBe(8);
+    const ids = await Promise.all(pods.map(async ({ pod }) => (await recordOf(pod)).shared.ifId));
+    expect(new Set(ids).size).toBe(8);
+    expect((await nodeSas(node)).flatMap(({ localVips }) => localVips)).toEqual(expect.arrayContaining(ips));
+    for (const { pod } of pods) expect(await pod.ping(HUB_VIRTUAL[4])).toBe(true);
+    await Promise.all(pods.map((each) => each[Symbol.asyncDispose]()));
+    await expectUnchanged(node, empty);
+    expect(await cluster.hub.online()).toEqual([]);
+  });
+
+  test("ask a hub that is silent four at a time, and are all added when it speaks again", async () => {
+    await cluster.hubNode.exec(["nft", "-f", "-"], { input: MUTE });
+    const patient = nodeConf({ vpn: { timeout: "200s" } });
+    const names = Array.from({ length: 6 }, (_, index) => `slow${index}`);
+    const adds = Promise.all(names.map((name) => nodePod(node, name, patient)));
+    adds.catch(() => undefined); // told below
+    const asked = async () => (await nodeSas(node).catch(() => [])).filter(({ state }) => state === "CONNECTING");
+    await eventually("four are asked for", 20_000, async () => (await asked()).length === 4);
+    await eventually("all six wait", 20_000, async () => {
+      const { stdout } = await node.exec(["sh", "-c", "grep -l '\"device\"' /run/podvpn/pods/*/attachment.json"]);
+      return stdout.trim().split("\n").length === 6;
+    });
+    expect(await asked()).toHaveLength(4);
+    await cluster.hubNode.exec(["nft", "delete", "table", "inet", "mute"]);
+    for (const each of await adds) await each[Symbol.asyncDispose]();
+    await expectUnchanged(node, empty);
+  });
+
+  test("have one charon, with the keys of all of them out of their reach", async () => {
+    await using one = await nodePod(node, "one");
+    await using _two = await nodePod(node, "two");
+    expect((await node.exec(["pgrep", "-c", "charon"])).stdout.trim()).toBe("1");
+    expect((await one.pod.exec(["ip", "xfrm", "state"])).stdout).toBe("");
+    expect((await node.exec(["stat", "-c", "%a %U", "/run/podvpn/charon"])).stdout.trim()).toBe("700 root");
+    const { stdout } = await node.exec(["sh", "-c", "stat -c '%a' /run/podvpn/pods/*/psk"]);
+    expect(stdout.trim().split("\n")).toEqual(["600", "600"]);
+  });
+
+  test("may not have one identity", async () => {
+    const same = nodeConf({ vpn: { identity: "same@pods" } });
+    await using _one = await nodePod(node, "same1", same);
+    await using pod = await node.addPod("same2");
+    await expect(pod.add(same, BUILT)).rejects.toMatchObject({
+      code: 7,
+      msg: expect.stringContaining('vpn.identity becomes "same@pods"'),
+    });
+    expect((await nodeSas(node)).length).toBe(1);
+  });
+});
+
+test("a container with two networks has an XFRM interface for each", async () => {
+  const second = nodeConf({
+    name: "second",
+    bridge: "cni1",
+    ipam: { type: "host-local", subnet: "172.19.1.0/24" },
+    vpn: { virtualSubnet: SECOND_SUBNET, hostSubnet: [] },
+    isDefaultGateway: false,
+  });
+  const pod = await node.addPod("twice");
+  await pod.add(nodeConf(), BUILT);
+  const result = await pod.add(second, { ...BUILT, ifname: "eth1" });
+  expect(virtualIP(result)).toMatch(/^10\.174\./);
+  expect([(await recordOf(pod)).shared.device, (await recordOf(pod, "eth1")).shared.device]).toEqual([
+    "ipsec0",
+    "ipsec1",
+  ]);
+  for (const target of [HUB_VIRTUAL[4], HUB_VIRTUAL[6], "10.174.255.254"]) expect(await pod.ping(target)).toBe(true);
+  await pod.check(nodeConf(), BUILT);
+  await pod.del(second, { ...BUILT, ifname: "eth1" });
+  expect(await pod.ping(HUB_VIRTUAL[4])).toBe(true);
+  expect(await pod.ping("10.174.255.254")).toBe(false);
+  await pod.del(nodeConf(), BUILT);
+  await pod.remove();
+  await node.exec(["ip", "link", "delete", "cni1"]);
+  await expectUnchanged(node, empty);
+});
+
+test("behind another plugin of a chain, which makes the link: ADD, CHECK and DEL work", async () => {
+  const pod = await node.addPod("chained");
+  const result = await pod.add(CHAIN, BUILT);
+  expect(virtualIP(result)).toMatch(/^10\.173\./);
+  expect(await pod.ping(HUB_VIRTUAL[4])).toBe(true);
+  await pod.check(CHAIN, BUILT);
+  await pod.del(CHAIN, BUILT);
+  await pod.remove();
+  await expectUnchanged(node, empty);
+});
+
+test("conf-examples/strongswan-node.conflist works as it stands, with a PSK of one's own", async () => {
+  const text = await readFile(new URL("../../../conf-examples/strongswan-node.conflist", import.meta.url), "utf8");
+  const example = JSON.parse(text.replace("replace-this-with-a-secret-of-your-own", PSK));
+  const pod = await node.addPod("example");
+  const result = await pod.add(example, BUILT);
+  expect(virtualIP(result)).toMatch(/^10\.173\./);
+  expect(await pod.ping(HUB_VIRTUAL[4])).toBe(true);
+  await pod.check(example, BUILT);
+  await pod.del(example, BUILT);
+  await pod.remove();
+  await expectUnchanged(node, empty, /podvpn\.log/);
+});
+
+test("a full tunnel leads all but the bridge to the hub", async () => {
+  const everything = nodeConf({ vpn: { virtualSubnet: "0.0.0.0/0" } });
+  const pod = await node.addPod("full");
+  await expect(pod.add(everything, BUILT)).rejects.toMatchObject({ code: 107 }); // this hub serves less
+  await pod.remove();
+  await expectUnchanged(node, empty);
+});
+
+test("a hub on the node itself is refused, with what to do", async () => {
+  await using pod = await cluster.hubNode.addPod("home");
+  await expect(pod.add(nodeConf(), BUILT)).rejects.toMatchObject({
+    code: 7,
+    msg: expect.stringMatching(
+      new RegExp(`vpn.serverIP is "${HUB_ADDRESS}", an address of this node; set vpn.attach to pod`),
+    ),
+  });
+  expect((await ipsecOf(cluster.hubNode)).spis).toEqual([]);
+});
+
+test("a PSK that is not the hub's fails the ADD, which takes all back", async () => {
+  const pod = await node.addPod("stranger");
+  const wrong = nodeConf({ vpn: { PSK: "not the PSK of the hub" } });
+  await expect(pod.add(wrong, BUILT)).rejects.toMatchObject({ code: 105 });
+  await pod.remove();
+  await expectUnchanged(node, empty);
+});
+
+describe("a plugin that is killed after any of its effects", () => {
+  /** Every so many effects: each round takes seconds here. */
+  const STEP = Number(process.env.PODVPN_TEST_STEP ?? 6);
+
+  test("in ADD is undone by one DEL", async () => {
+    const count = await forEffects(async (effect) => {
+      const pod = await node.addPod(`add${effect}`);
+      const died = await killed(pod.add(nodeConf(), plugin.dying(effect)));
+      await pod.del(nodeConf(), SOUND);
+      await pod.remove();
+      return died;
+    });
+    expect(count).toBeGreaterThan(30);
+  });
+
+  test("in DEL is completed by a second DEL", async () => {
+    await forEffects(async (effect) => {
+      const pod = await node.addPod(`del${effect}`);
+      await pod.add(nodeConf(), SOUND);
+      const died = await killed(pod.del(nodeConf(), plugin.dying(effect)));
+      await pod.del(nodeConf(), SOUND);
+      await pod.remove();
+      return died;
+    });
+  });
+
+  /** Effect 1, 1 + STEP, … until a call ended before it was killed. */
+  async function forEffects(round: (effect: number) => Promise<boolean>): Promise<number> {
+    for (let effect = 1; ; effect += STEP) {
+      try {
+        const died = await round(effect);
+        await expectUnchanged(node, empty);
+        if (!died) return effect;
+      } catch (error) {
+        throw new Error(`killed after effect ${effect}: ${error instanceof Error ? error.message : error}`, {
+          cause: error,
+        });
+      }
+    }
+  }
+});

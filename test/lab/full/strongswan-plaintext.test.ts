@@ -1,0 +1,3 @@
+import { strongswanPlaintextSuite } from "../../netns/support/strongswan-plaintext-suite.ts";
+
+strongswanPlaintextSuite("kernel");

@@ -1,0 +1,3 @@
+import { wireguardPlaintextSuite } from "../../netns/support/wireguard-plaintext-suite.ts";
+
+wireguardPlaintextSuite("kernel");
