@@ -29,9 +29,8 @@ export const testPackages = {
 /** For the tests with the programs that call plugins on real nodes. */
 export const runtimesPackages = {
   podman: "podman with the CNI backend",
-  crun: "the OCI runtime under podman",
+  crun: "the OCI runtime under both",
   containerd: "containerd with CRI",
-  runc: "the OCI runtime under containerd",
   conmon: "the parent of podman's containers",
   "busybox-static": "all that is in the containers' image",
 };

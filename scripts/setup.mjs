@@ -2,12 +2,13 @@
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { labPackages, runtimePackages, runtimesPackages, testPackages } from "./packages.mjs";
+import { cnitool, cri, referencePlugins } from "./reference.mjs";
 import { Failure, node, root, run } from "./run.mjs";
 
 /**
- * @param {{ need: ("root" | "apt" | "test" | "runtimes" | "lab" | "npm" | "build")[] }} options What the caller is about
- *   to use: root's rights; the programs of `runtimePackages`, `testPackages`, `runtimesPackages` and `labPackages`; npm
- *   packages; the executable in dist/.
+ * @param {{ need: ("root" | "apt" | "test" | "runtimes" | "lab" | "npm" | "reference" | "build")[] }} options What the caller
+ *   is about to use: root's rights; the programs of `runtimePackages`, `testPackages`, `runtimesPackages` and
+ *   `labPackages`; npm packages; the CNI project's own programs; the executable in dist/.
  */
 export async function setup({ need }) {
   if (process.platform !== "linux" || process.arch !== "x64") {
@@ -24,6 +25,7 @@ export async function setup({ need }) {
   };
   if (Object.keys(packages).length > 0) await installDebianPackages(packages);
   if (need.includes("npm") || need.includes("build")) await installNpmPackages();
+  if (need.includes("reference")) await reference();
   if (need.includes("build")) await build();
 }
 
@@ -127,6 +129,12 @@ function readJson(path) {
   } catch {
     return undefined;
   }
+}
+
+async function reference() {
+  await referencePlugins();
+  await cnitool();
+  await cri();
 }
 
 async function build() {

@@ -15,8 +15,8 @@ const rings = {
   fuzz: [],
   build: ["root", "apt", "test", "build"],
   netns: ["root", "apt", "test", "build"],
-  conformance: ["root", "apt", "test", "build"],
-  runtimes: ["root", "apt", "test", "runtimes", "build"],
+  conformance: ["root", "apt", "test", "reference", "build"],
+  runtimes: ["root", "apt", "test", "runtimes", "reference", "build"],
   soak: ["root", "apt", "test", "build"],
   lab: ["root", "apt", "test", "lab", "build"],
 };
@@ -85,7 +85,9 @@ async function main(wanted) {
   }
   const isReady = await part("set-up", async () => {
     const need = new Set(names.flatMap((name) => rings[name]));
-    need.delete("build"); // below: a broken build must not keep the unit tests from running
+    // Below: a broken build must not keep the unit tests from running.
+    need.delete("build");
+    need.delete("reference");
     await setup({ need: ["npm", ...need] });
     return { passed: 0, failed: 0 };
   });
@@ -93,7 +95,7 @@ async function main(wanted) {
   if (wanted === "all") await part("check", () => check());
   for (const name of names) {
     await part(name, async () => {
-      if (rings[name].includes("build")) await setup({ need: ["build"] });
+      await setup({ need: rings[name].filter((what) => what === "reference" || what === "build") });
       return name in runners ? runners[name](remaining()) : runRing(name);
     });
   }

@@ -18,15 +18,17 @@ describe.each(TYPES)("containerd with %s", (type) => {
 
   test("pods go on while containerd is killed, are found again, and can be removed", async () => {
     const [runtime] = pair.runtimes;
-    const [a, b] = await Promise.all([runtime.run("a"), pair.runtimes[1].run("b")]);
-    await runtime.restart(async () => {
-      expect(await pings(b, addressOf(a))).toBe(true);
-    });
-    expect(await a.state()).toBe("SANDBOX_READY");
-    expect(await pings(a, addressOf(b))).toBe(true);
-    const late = await runtime.run("late");
-    expect(await pings(late, addressOf(a))).toBe(true);
-    await Promise.all([a.remove(), b.remove(), late.remove()]);
+    {
+      await using both = await pair.runBoth();
+      const { a, b } = both;
+      await runtime.restart(async () => {
+        expect(await pings(b, addressOf(a))).toBe(true);
+      });
+      expect(await runtime.state(a)).toBe("SANDBOX_READY");
+      expect(await pings(a, addressOf(b))).toBe(true);
+      await using late = await runtime.run("late");
+      expect(await pings(late, addressOf(a))).toBe(true);
+    }
     await pair.expectNothingLeft();
   });
 });

@@ -17,11 +17,13 @@ describe.each(TYPES)("podman with %s", (type) => {
   runtimeSuite(type, () => pair);
 
   test("a container that is restarted gets a network again, and leaves nothing of the old one", async () => {
-    const [a, b] = await Promise.all([pair.runtimes[0].run("a"), pair.runtimes[1].run("b")]);
-    const again = await a.restart();
-    expect(await pings(again, addressOf(b))).toBe(true);
-    expect(await pings(b, addressOf(again))).toBe(true);
-    await Promise.all([again.remove(), b.remove()]);
+    {
+      await using both = await pair.runBoth();
+      const { a, b } = both;
+      const again = await pair.runtimes[0].restart(a);
+      expect(await pings(again, addressOf(b))).toBe(true);
+      expect(await pings(b, addressOf(again))).toBe(true);
+    }
     await pair.expectNothingLeft();
   });
 });

@@ -1,14 +1,16 @@
 import type { ExecResult } from "../../../src/testbed/place.ts";
 
-/** A container of a pod of its own. */
-export interface Container {
+/** A container of a pod of its own, removed at the end of its scope. */
+export interface Container extends AsyncDisposable {
+  /** The runtime's own. */
+  readonly id: string;
   /** The addresses that the runtime shows for it, the first of each family. */
   readonly addresses: readonly string[];
   /** Runs a program in it. A program that fails is a result like any other. */
   exec(argv: readonly [string, ...string[]]): Promise<ExecResult>;
   /** SIGKILL for all that runs in it, and for the process of the runtime's that watches it. */
   kill(): Promise<void>;
-  /** Stops and removes it, with its network. */
+  /** Stops and removes it, with its network; twice is fine. */
   remove(): Promise<void>;
 }
 

@@ -81,6 +81,11 @@ export class Containerd implements ContainerRuntime {
     return Pod.of(this, String(id), String(container.container_id));
   }
 
+  /** How it sees a pod: "SANDBOX_READY" or "SANDBOX_NOTREADY". */
+  async state(pod: Container): Promise<string> {
+    return (await sandboxStatus(this, pod.id)).state;
+  }
+
   /** @returns The response. @throws Error with containerd's message. */
   async call(method: string, request: Message): Promise<Message> {
     const input = JSON.stringify(request);
@@ -108,6 +113,8 @@ async function serving(node: Node): Promise<Program> {
 
 /** A pod's sandbox with one container in it. */
 export class Pod implements Container {
+  #removed = false;
+
   private constructor(
     private readonly containerd: Containerd,
     readonly id: string,
@@ -127,23 +134,25 @@ export class Pod implements Container {
     return { code: Number(response.exit_code), signal: null, stdout: text("stdout"), stderr: text("stderr") };
   }
 
-  /** As the runtime sees it: "SANDBOX_READY" or "SANDBOX_NOTREADY". */
-  async state(): Promise<string> {
-    return (await sandboxStatus(this.containerd, this.id)).state;
-  }
-
   async kill(): Promise<void> {
     const { node } = this.containerd;
     const processes = ["pgrep", "--full", `containerd-shim.*${this.id}`] as const;
     const shims = (await node.exec([...processes])).stdout.trim().split("\n");
     const children = await Promise.all(shims.map((shim) => node.exec(["pgrep", "--parent", shim])));
     const pids = [...shims, ...children.flatMap(({ stdout }) => stdout.trim().split("\n"))];
-    await node.exec(["kill", "-KILL", ...pids]);
+    // Of those that are left: containerd kills what is in the pod of a shim that has died.
+    await node.exec(["kill", "-KILL", ...pids], { check: false });
   }
 
   async remove(): Promise<void> {
+    if (this.#removed) return; // StopPodSandbox does not take it twice
     await this.containerd.call("StopPodSandbox", { pod_sandbox_id: this.id });
     await this.containerd.call("RemovePodSandbox", { pod_sandbox_id: this.id });
+    this.#removed = true;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove();
   }
 }
 

@@ -55,6 +55,12 @@ export class Podman implements ContainerRuntime {
     return PodmanContainer.of(this, this.node, stdout.trim());
   }
 
+  /** Stops a container, its network included, and starts it with a new one. */
+  async restart(container: Container): Promise<Container> {
+    await this.call("restart", "--time", "0", container.id);
+    return PodmanContainer.of(this, this.node, container.id);
+  }
+
   /** Runs `podman …`. @throws Error with its messages when it fails. */
   async call(...args: readonly string[]): Promise<ExecResult> {
     const result = await this.exec(args);
@@ -98,14 +104,12 @@ export class PodmanContainer implements Container {
     await this.node.exec(["kill", "-KILL", ...pids.split(" ")]);
   }
 
-  /** Stops it, its network included, and starts it with a new one. */
-  async restart(): Promise<PodmanContainer> {
-    await this.podman.call("restart", "--time", "0", this.id);
-    return PodmanContainer.of(this.podman, this.node, this.id);
+  async remove(): Promise<void> {
+    await this.podman.call("rm", "--force", "--ignore", "--time", "0", this.id);
   }
 
-  async remove(): Promise<void> {
-    await this.podman.call("rm", "--force", "--time", "0", this.id);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.remove();
   }
 }
 
