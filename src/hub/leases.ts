@@ -69,11 +69,14 @@ async function readOnline(directory: string): Promise<Lease[]> {
   }
 }
 
+/** Milliseconds for a command of many pods: charon waits for each IKE_SA that is being worked on. */
+export const MANY = 60_000;
+
 /** All IKE_SAs. @throws ViciError. */
 export async function listSas(vici: Vici): Promise<IkeSa[]> {
   const sas: IkeSa[] = [];
   // Without `noblock`: with it charon silently leaves out an SA that another thread holds at that moment.
-  for await (const sa of vici.listSas({})) sas.push(sa);
+  for await (const sa of vici.listSas({}, { timeout: MANY })) sas.push(sa);
   return sas;
 }
 

@@ -1,4 +1,5 @@
 import { type Section, type Vici, ViciCommandError } from "vici";
+import { MANY } from "./leases.ts";
 import type { Wanted } from "./wanted.ts";
 
 /** A command to charon, or several of one kind in one message. */
@@ -88,7 +89,7 @@ async function carryOut(vici: Vici, step: LoadStep): Promise<void> {
   switch (step.do) {
     case "load-pool":
     case "load-conn": {
-      const answer = await vici.request(step.do, step.sections);
+      const answer = await vici.request(step.do, step.sections, { timeout: MANY });
       if (answer.text("success") === "no") throw new ViciCommandError(step.do, answer.text("errmsg") ?? "refused", []);
       return;
     }

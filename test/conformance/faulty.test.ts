@@ -131,7 +131,7 @@ const FAULTS: Readonly<Record<string, readonly [asked: readonly string[], violat
 };
 
 describe.concurrent("the suite, asking a plugin that is wrong in one way, names what is wrong", () => {
-  test.for(Object.entries(FAULTS))("%s", async ([type, [asked, violated]], { expect }) => {
+  test.for(Object.entries(FAULTS))("%s", { timeout: 600_000 }, async ([type, [asked, violated]], { expect }) => {
     const profile = faultyProfile(type);
     const requirements = applicable(profile).filter(({ id }) => asked.some((prefix) => id.startsWith(prefix)));
     const run = new Run(profile, requirements);

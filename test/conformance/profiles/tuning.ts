@@ -6,7 +6,7 @@ const SETTING = "net.ipv4.conf.all.arp_notify";
 
 const SETTING_CHANGED: Damage = {
   what: "the kernel's setting that it made is another",
-  cause: async ({ pod }) => void (await pod.exec(["sh", "-c", "echo 0 >/proc/sys/net.ipv4.conf.all.arp_notify"])),
+  cause: async ({ pod }) => void (await pod.exec(["sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/all/arp_notify"])),
 };
 
 /** The reference tuning behind the reference bridge: a chained plugin that changes nothing which a result lists. */

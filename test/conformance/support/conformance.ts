@@ -4,6 +4,9 @@ import { Run } from "./run.ts";
 import { applicable, titleOf } from "./suite.ts";
 import type { Violation } from "./violation.ts";
 
+/** Milliseconds. A test may have to wait for all that is asked before it. */
+const TIMEOUT = 600_000;
+
 /** The tests of plugins, which are called side by side: one for each requirement that applies to it. */
 export function conformance(...profiles: readonly Profile[]): void {
   const runs = new Map<Profile, Run>();
@@ -12,13 +15,14 @@ export function conformance(...profiles: readonly Profile[]): void {
   });
   afterAll(async () => {
     await Promise.all([...runs.values()].map((run) => run.end()));
-  });
+  }, TIMEOUT);
 
   describe.each(profiles.map((profile) => ({ profile, name: profile.name })))("$name", ({ profile }) => {
     for (const requirement of applicable(profile)) {
       const deviation = profile.deviations[requirement.id];
       const known = deviation === undefined ? "" : `: known deviation, as ${deviation.why}`;
-      test(`CNI ${profile.version}, ${titleOf(requirement)}${known}`, async () => {
+      const title = `CNI ${profile.version}, ${titleOf(requirement)}${known}`;
+      test(title, { timeout: TIMEOUT }, async () => {
         const violation = await runs.get(profile)?.violationOf(requirement);
         if (deviation !== undefined) requireDeviation(violation, deviation);
         else if (violation !== undefined) throw violation;

@@ -80,20 +80,23 @@ export class KubernetesCluster implements AsyncDisposable {
 
   /** What there is, and what the workers logged last of what went wrong: for a test that failed. */
   async lastWords(): Promise<string> {
-    const state = await this.kubectl.try("get", "nodes,pods,events", "-o", "wide");
+    const state = await this.kubectl.try("get", "nodes,pods", "-o", "wide");
+    const events = await this.kubectl.try("get", "events", "-o", `custom-columns=${EVENT}`, "--no-headers");
     const logs = await Promise.all(
       this.nodes.map(async (node) => {
         const { stdout } = await node.exec(["sh", "-c", LAST_WORDS], { check: false });
         return `--- ${node.name} ---\n${stdout}`;
       }),
     );
-    return [`${state.stdout}${state.stderr}`, ...logs].join("\n");
+    return [`${state.stdout}${state.stderr}`, events.stdout, ...logs].join("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#resources.disposeAsync();
   }
 }
+
+const EVENT = "WHEN:.lastTimestamp,OBJECT:.involvedObject.name,REASON:.reason,MESSAGE:.message";
 
 const LAST_WORDS = `
 grep '^E' /var/log/kubelet.log | tail -n 15

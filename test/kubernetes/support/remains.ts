@@ -20,6 +20,6 @@ export function onlyPods(snapshot: Snapshot): Snapshot {
 /** What only a pod that is there has: its shim, and the name of its namespace. Pure. */
 export function podsOf(snapshot: Snapshot): string[] {
   const shims = (snapshot.get("processes") ?? []).filter((line) => line.includes("containerd-shim"));
-  const namespaces = (snapshot.get("files") ?? []).filter((line) => line.startsWith("/run/netns/"));
+  const namespaces = (snapshot.get("files") ?? []).filter((line) => /^\/run\/netns\/./.test(line));
   return [...shims, ...namespaces];
 }

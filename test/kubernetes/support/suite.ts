@@ -24,6 +24,7 @@ export function networkTests(make: NetworkMaker): void {
   let network: PodNetwork;
   let capture: Capture;
   let idle: Map<WorkerName, Snapshot>;
+  let gone: string[];
 
   beforeAll(async () => {
     cluster = resources.use(await KubernetesCluster.create());
@@ -184,6 +185,7 @@ export function networkTests(make: NetworkMaker): void {
   });
 
   test("of pods that are deleted, nothing is left on any node, nor elsewhere", async () => {
+    gone = (await placed("shop")).flatMap(({ pod }) => ipsOf(pod));
     await deleted("shop");
     await eventually("nobody else knows its pods", SOON, () => network.knows([]));
     for (const name of WORKERS) {
@@ -191,6 +193,14 @@ export function networkTests(make: NetworkMaker): void {
       await empty(`left on ${name}`, async () =>
         diffSnapshots(before, onlyPods(await cluster.worker(name).node.snapshot())),
       );
+    }
+    await expectEncrypted();
+  });
+
+  // As a kubelet does that has not yet heard of a pod's end: its probes go on.
+  test("a node that has no pods any more does not ask for them in plain", async () => {
+    for (const node of cluster.nodes) {
+      for (const ip of gone) await node.exec(["busybox", "nc", "-w", "1", ip, String(PORT)], { check: false });
     }
     await expectEncrypted();
   });

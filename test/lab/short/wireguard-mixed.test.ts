@@ -15,8 +15,9 @@ let underlay: Capture;
 beforeAll(async () => {
   mesh = await Mesh.create(2, ["kernel", "userspace"]);
   underlay = await mesh.testbed.capture();
-  kernel = await mesh.addedPod(1, "kernel");
-  userspace = await mesh.addedPod(2, "userspace");
+  const last = { wireguard: { removeWithLastPod: true } };
+  kernel = await mesh.addedPod(1, "kernel", mesh.conf(1, last));
+  userspace = await mesh.addedPod(2, "userspace", mesh.conf(2, last));
 });
 afterAll(() => mesh?.[Symbol.asyncDispose]());
 
@@ -56,13 +57,9 @@ describe("a node with kernel WireGuard and one with wireguard-go", () => {
   });
 
   test("are left as they were by DEL of the last pod", async () => {
-    for (const [of, { pod }] of [
-      [1, kernel],
-      [2, userspace],
-    ] as const) {
-      const last = mesh.conf(of, { wireguard: { removeWithLastPod: true } });
-      await pod.del(last, BUILT);
-      expect((await mesh.at(of).node.exec(["ip", "link"])).stdout).not.toContain("podvpn0");
+    for (const { pod, conf } of [kernel, userspace]) {
+      await pod.del(conf, BUILT);
+      expect((await pod.node.exec(["ip", "link"])).stdout).not.toContain("podvpn0");
     }
   });
 });

@@ -349,6 +349,13 @@ export function wireguardPlaintextSuite(plane: DataPlane): void {
       const outside = mesh.at(3).node;
       await using added = await mesh.addedPod(1, "target");
       const targets = { 4: [added.ip, nodeAddress(1)], 6: [added.ip6, nodeAddress6(1)] } as const;
+      await using undo = new AsyncDisposableStack();
+      for (const [family, prefix] of [
+        ["-4", "10.1.0.0/16"],
+        ["-6", "fd00:1::/32"],
+      ] as const) {
+        undo.defer(async () => void (await outside.exec(["ip", family, "route", "flush", "root", prefix]))); // spoof's
+      }
       for (const family of [4, 6] as const) {
         const [pod, own] = targets[family];
         await spoof(outside, SPOOFED[family], pod, node.address(family));

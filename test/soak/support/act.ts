@@ -1,10 +1,8 @@
 import { RuntimeError } from "../../../src/cni/runtime.ts";
 import { eventually } from "../../netns/support/eventually.ts";
 import { KEY_FILE } from "../../netns/support/mesh.ts";
-import { killWireguardGo } from "../../netns/support/mesh-device.ts";
-import { signalCharon } from "../../netns/support/wire.ts";
 import type { Event } from "./event.ts";
-import { fillDisk, freeDisks, harm, loseFile, reboot, stopDaemon } from "./faults.ts";
+import { charonOf, fillDisk, freeDisks, harm, loseFile, reboot, signalDaemon, WIREGUARD_GO } from "./faults.ts";
 import type { Machines } from "./machines.ts";
 import type { Pods } from "./pods.ts";
 import { type NodeIndex, SLOTS, type Slot, slotsOf } from "./slots.ts";
@@ -37,18 +35,18 @@ export async function act(scene: Scene, event: Event, state: State): Promise<str
     case "check":
       return checkAll(scene, event.node, state);
     case "charon-killed":
-      await signalCharon(pods.podIn(event.slot), "SIGKILL");
-      return "";
     case "charon-stopped": {
-      const { node, containerID } = pods.podIn(event.slot);
-      await stopDaemon(node, `/run/podvpn/pods/${containerID}+eth0/charon.pid`);
+      const pod = pods.podIn(event.slot);
+      await signalDaemon(pod.node, charonOf(pod), event.kind === "charon-killed" ? "KILL" : "STOP");
       return "";
     }
     case "wireguard-go-killed":
-      await killWireguardGo(machines.node(event.node));
-      return "";
     case "wireguard-go-stopped":
-      await stopDaemon(machines.node(event.node), "/run/podvpn/devices/podvpn0/wireguard-go.pid");
+      await signalDaemon(
+        machines.node(event.node),
+        WIREGUARD_GO,
+        event.kind === "wireguard-go-killed" ? "KILL" : "STOP",
+      );
       return "";
     case "hub-killed":
       await machines.hub.kill(event.part);

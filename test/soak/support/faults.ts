@@ -1,6 +1,7 @@
 import type { Node } from "../../../src/testbed/node.ts";
 import type { Pod } from "../../../src/testbed/pod.ts";
 import { reboot as rebooted } from "../../netns/support/mesh-device.ts";
+import { killed } from "../../netns/support/wg.ts";
 import { type Harm, MOUNTS, type Mount } from "./event.ts";
 
 /** As sh(1), in the pod. Of the rules only podvpn's and charon's: without the kernel's own nothing would go anywhere. */
@@ -20,10 +21,25 @@ export async function harm(pod: Pod, what: Harm): Promise<void> {
   await pod.exec(["sh", "-ec", HARM[what]]);
 }
 
-/** Stops a daemon without ending it: it is there, and does not answer. @param pidFile As the node sees it. */
-export async function stopDaemon(node: Node, pidFile: string): Promise<void> {
-  await node.exec(["kill", "-STOP", (await node.readFile(pidFile)).trim()]);
+/**
+ * Ends a daemon of the node, or stops it: then it is there, and does not answer.
+ * @param entry Of its environment, which no other process has: its pid file may be lost.
+ */
+export async function signalDaemon(node: Node, entry: string, signal: "KILL" | "STOP"): Promise<void> {
+  const { stdout } = await node.exec(["sh", "-c", 'grep -slzxF "$0" /proc/[0-9]*/environ', entry], { check: false });
+  const pid = /^\/proc\/(\d+)\//.exec(stdout)?.[1];
+  if (pid === undefined) throw new Error(`no process of ${node.name} has ${entry}`);
+  if (signal === "KILL") await killed(node, pid);
+  else await node.exec(["kill", "-STOP", pid]);
 }
+
+/** What a charon is known by. */
+export function charonOf({ containerID }: Pod): string {
+  return `STRONGSWAN_CONF=/run/podvpn/pods/${containerID}+eth0/strongswan.conf`;
+}
+
+/** What the wireguard-go of a node is known by. */
+export const WIREGUARD_GO = "PODVPN_DEVICE=/run/podvpn/devices/podvpn0/podvpn0";
 
 /** Not one page is left. A tmpfs cannot be made smaller than what it holds; size 0 would be without a bound. */
 const FILL = `used=$(df -B1 --output=used "$0" | tail -n 1)

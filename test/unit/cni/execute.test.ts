@@ -87,6 +87,21 @@ describe("executePlugin", () => {
     expect(failed).toMatchObject({ details: Array.from({ length: 20 }, (_, i) => String(81 + i)).join("\n") });
   });
 
+  it("hands on what the plugin wrote to standard error, whether or not it failed; nothing when that is nothing", async () => {
+    const told: string[] = [];
+    const options = {
+      command: "DEL",
+      env: {},
+      config: {},
+      timeout: 10_000,
+      onStderr: (text: string) => told.push(text),
+    } as const;
+    await executePlugin(plugins.add("p", "echo a word >&2"), options);
+    await executePlugin(plugins.add("q", "echo a last word >&2; exit 2"), options).catch(() => undefined);
+    await executePlugin(plugins.add("r", ""), options);
+    expect(told).toEqual(["a word\n", "a last word\n"]);
+  });
+
   it("lets the plugin inherit file descriptors: a lock outlives us", async () => {
     const lock = join(plugins.directory, "lock");
     const fd = openSync(lock, "w");

@@ -34,7 +34,7 @@ test.each([
   ],
   ["no matching peer config found", /^refused "pod a" at 10.9.0.1: its identity, or the hub's that it asks for/],
   ["traffic selectors 10.99.0.0/16 === 10.173.0.1/32 unacceptable", /^refused "pod a" at 10.9.0.1: .*virtualSubnets/],
-  ["pool '10.173.0.0_30' is full, unable to assign address", /^refused "pod a" at 10.9.0.1: the pool is used up/],
+  ["no virtual IP found, sending INTERNAL_ADDRESS_FAILURE", /^refused "pod a" at 10.9.0.1: the pool is used up/],
 ])("of charon's log, %j is a refusal with a name", (msg, told) => {
   const refusals = new Refusals();
   for (const earlier of SETUP) expect(refusals.read({ msg: earlier, ikesaUniqueid: 7 })).toBeUndefined();
