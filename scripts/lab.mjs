@@ -4,6 +4,7 @@
 //   node scripts/lab.mjs --serve DIRECTORY                a machine that stays, until this is ended; and
 //   node scripts/lab.mjs --via DIRECTORY ...              as above, on that one
 // With --no-build the executable in dist/ is taken as it is.
+import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -96,7 +97,7 @@ async function onMachine(via, timeout, job) {
   let machine;
   let code;
   try {
-    machine = await boot(directory);
+    machine = await boot(directory, interrupt.signal);
     code = await job(directory, rest);
   } catch (error) {
     if (machine !== undefined) console.error(`The end of the machine's console:\n${consoleTail(directory)}`);
@@ -129,13 +130,12 @@ function onSignals(action) {
 async function serve(directory) {
   mkdirSync(directory, { recursive: true });
   if (readdirSync(directory).length > 0) throw new Failure(`${directory} is not empty: give a directory of its own.`);
-  let off;
-  const interrupted = new Promise((resolve) => {
-    off = onSignals(() => resolve("interrupted"));
-  });
+  const interrupt = new AbortController();
+  const off = onSignals(() => interrupt.abort());
+  const interrupted = once(interrupt.signal, "abort").then(() => "interrupted");
   let machine;
   try {
-    machine = await boot(directory);
+    machine = await boot(directory, interrupt.signal);
     console.log(`The machine takes jobs: node scripts/lab.mjs --via ${directory} ...`);
     const how = await Promise.race([machine.ended, interrupted]);
     console.log(`The machine has ended: ${how}`);
@@ -160,7 +160,7 @@ async function main() {
     },
   });
   const { short, testNamePattern: name, shell, via } = values;
-  const need = ["root", "apt", "test", "npm"];
+  const need = ["root", "apt", "test", "lab", "npm"];
   // On a machine that stays, an edit of a test must cost seconds: it has the executable that there was.
   if (via === undefined) await setup({ need: values["no-build"] ? need : [...need, "build"] });
   if (values.serve !== undefined) return await serve(resolve(values.serve));

@@ -24,6 +24,7 @@ export const testPackages = {
   strace: "tests of what a plugin opens at its start",
   socat: "tests that send and receive packets",
   iperf3: "the bench's throughput",
+  libfaketime: "a wrong clock for single programs, in the soak",
 };
 
 /** For the tests with the programs that call plugins on real nodes. */
@@ -39,4 +40,11 @@ export const runtimesPackages = {
 export const labPackages = {
   "qemu-system-x86": "the emulated machine",
   "busybox-static": "its first process",
+};
+
+/** For the tests with Kubernetes. */
+export const kubernetesPackages = {
+  "etcd-server": "etcd, under the API server",
+  containerd: "containerd, under the kubelet",
+  "busybox-static": "all that is in the containers' image",
 };

@@ -1,14 +1,14 @@
 // Makes a fresh machine ready: Debian packages, npm packages, the build. Quick when nothing is missing.
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import { labPackages, runtimePackages, runtimesPackages, testPackages } from "./packages.mjs";
+import { kubernetesPackages, labPackages, runtimePackages, runtimesPackages, testPackages } from "./packages.mjs";
 import { cnitool, cri, referencePlugins } from "./reference.mjs";
 import { Failure, node, root, run } from "./run.mjs";
 
 /**
- * @param {{ need: ("root" | "apt" | "test" | "runtimes" | "lab" | "npm" | "reference" | "build")[] }} options What the caller
- *   is about to use: root's rights; the programs of `runtimePackages`, `testPackages`, `runtimesPackages` and
- *   `labPackages`; npm packages; the CNI project's own programs; the executable in dist/.
+ * @param {{ need: ("root" | "apt" | "test" | "runtimes" | "lab" | "kubernetes" | "npm" | "reference" | "build")[] }} options
+ *   What the caller is about to use: root's rights; the programs of `runtimePackages` (`apt`), and of `testPackages`,
+ *   `runtimesPackages` and so on; npm packages; the CNI project's own programs; the executable in dist/.
  */
 export async function setup({ need }) {
   if (process.platform !== "linux" || process.arch !== "x64") {
@@ -22,6 +22,7 @@ export async function setup({ need }) {
     ...(need.includes("test") ? testPackages : {}),
     ...(need.includes("runtimes") ? runtimesPackages : {}),
     ...(need.includes("lab") ? labPackages : {}),
+    ...(need.includes("kubernetes") ? kubernetesPackages : {}),
   };
   if (Object.keys(packages).length > 0) await installDebianPackages(packages);
   if (need.includes("npm") || need.includes("build")) await installNpmPackages();

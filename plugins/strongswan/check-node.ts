@@ -2,6 +2,7 @@ import { Code, Fault } from "../../src/fault.ts";
 import { readTunnel } from "../../src/ipsec/pod-tunnel.ts";
 import { type SharedAttachment, tunnelName } from "../../src/node/charon/directory.ts";
 import { ensureNodeCharon } from "../../src/node/charon/ensure.ts";
+import { charonLost } from "../../src/node/charon/lost.ts";
 import { requireSameIPs } from "./virtual-ips.ts";
 
 /**
@@ -20,5 +21,11 @@ export async function checkShared(record: SharedAttachment): Promise<void> {
         : `it has been started again; see that the hub answers, for which ${waiting} pods still wait`,
     );
   }
-  requireSameIPs(record, await readTunnel(charon.vici, record.virtualSubnets, tunnelName(record)));
+  const reading = readTunnel(charon.vici, record.virtualSubnets, tunnelName(record));
+  requireSameIPs(
+    record,
+    await reading.catch((error: unknown) => {
+      throw charonLost("at CHECK", error);
+    }),
+  );
 }

@@ -1,3 +1,4 @@
+import { ViciError } from "vici";
 import { bridgeCheck } from "../../src/attachment/bridge.ts";
 import { podGuard } from "../../src/attachment/guard.ts";
 import { missingMasquerade } from "../../src/attachment/link.ts";
@@ -14,11 +15,12 @@ import type { CheckCall } from "../../src/cni/dispatch.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { missingOfGuard } from "../../src/guard/apply.ts";
 import { findCharon, logTail, openVici, trimLog } from "../../src/ipsec/charon.ts";
-import { readTunnel } from "../../src/ipsec/pod-tunnel.ts";
+import { type PodTunnel, readTunnel } from "../../src/ipsec/pod-tunnel.ts";
+import { lastUsable } from "../../src/net/prefix.ts";
 import { listAddresses } from "../../src/netlink/addresses.ts";
 import { getLink } from "../../src/netlink/links.ts";
 import { openRoute } from "../../src/netlink/open.ts";
-import { isRoute, listRoutes } from "../../src/netlink/routes.ts";
+import { isRoute, listRoutes, lookupRoute } from "../../src/netlink/routes.ts";
 import { lockDirectory } from "../../src/os/lock.ts";
 import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
 import { requireSameIPs } from "./virtual-ips.ts";
@@ -49,6 +51,7 @@ export async function check(call: CheckCall): Promise<void> {
     ...missingInResult(call, record),
     ...missingLinkAddresses(record, call.prevResult),
     ...(await missingDevice(record, () => inNetns(netns, openRoute))),
+    ...(await missingWay(record, () => inNetns(netns, openRoute))),
     ...(await missingAddresses(record, () => inNetns(netns, openRoute))),
     ...(await missingOfGuard(podGuard(record), netns)),
     ...(await missingInKernel(directory, record, netns)),
@@ -76,8 +79,29 @@ async function checkTunnel(directory: string, record: StrongswanAttachment): Pro
   if (charon === undefined) {
     throw new Fault(Code.checkFailed, "the pod's charon does not run", REMEDY, { details: logTail(directory) });
   }
-  await using vici = await openVici(directory, VICI_TIMEOUT);
-  requireSameIPs(record, await readTunnel(vici, record.virtualSubnets));
+  requireSameIPs(record, await tunnelOf(directory, record));
+}
+
+/** One that is stopped, or whose socket somebody has removed, serves nobody. */
+async function tunnelOf(directory: string, { virtualSubnets }: StrongswanAttachment): Promise<PodTunnel> {
+  try {
+    await using vici = await openVici(directory, VICI_TIMEOUT);
+    return await readTunnel(vici, virtualSubnets);
+  } catch (cause) {
+    if (!(cause instanceof ViciError)) throw cause;
+    const details = logTail(directory);
+    throw new Fault(Code.checkFailed, `the pod's charon does not answer (${cause.code})`, REMEDY, { cause, details });
+  }
+}
+
+/** charon does not miss its device, its routes or its rule, when the pod has removed them. */
+async function missingWay({ shared, virtualSubnets }: StrongswanAttachment, open: typeof openRoute): Promise<string[]> {
+  if (shared !== undefined) return [];
+  using pod = open();
+  const ways = virtualSubnets.map(async (subnet) => ({ subnet, way: await lookupRoute(pod, lastUsable(subnet)) }));
+  return (await Promise.all(ways)).flatMap(({ subnet, way }) =>
+    way === undefined ? [`route to ${subnet} by the tunnel`] : [],
+  );
 }
 
 /** Later plugins of a chain may have added to the result; what is ours must still be in it. */

@@ -61,6 +61,8 @@ export async function removeAttachment(removal: Removal): Promise<void> {
         await stopCharon(directory, stop);
         trace("charon stopped");
         await leaveNoRule(record, netns);
+        if (record?.dataPlane !== "kernel" || netns === undefined) return;
+        await (await import("./leave-no-esp.ts")).leaveNoEsp(record, netns);
       })
       .then(() =>
         // After that: the kernel takes its time (RCU) inside our own system call, and the bridge shall have begun.

@@ -17,4 +17,4 @@ for module in $(cat /modules/soon); do insmod "/modules/$module" || echo "insmod
 # Not switch_root, which would remove what is in memory for the new root.
 cd /root
 mount --move . /
-exec chroot . /bin/sh /lab/guest.sh
+exec chroot . /bin/bash --norc --noprofile /lab/guest.sh

@@ -27,8 +27,9 @@ const CPU = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+pclmulqdq,+rdrand,+fsgs
 const KERNEL = [
   ...["console=ttyS0", "quiet", "panic=-1"],
   ...["mitigations=off", "init_on_alloc=0", "audit=0", "selinux=0", "apparmor=0", "nowatchdog", "cryptomgr.notests=1"],
-  // The processor's clock is the host's: else each look at the clock is a system call and a device's register.
-  ...["clocksource=tsc", "tsc=reliable", "no_timer_check", "random.trust_cpu=on", "rcupdate.rcu_expedited=1"],
+  // Not the processor's own, whose speed the kernel measures at its start: wrong by half when the host is busy then.
+  "clocksource=hpet",
+  ...["no_timer_check", "random.trust_cpu=on", "rcupdate.rcu_expedited=1"],
   // Each program at the same place each time: what was translated for one is there for the next.
   ...["nokaslr", "norandmaps"],
 ];
@@ -42,11 +43,11 @@ export const files = (directory) => ({
 
 /**
  * Boots a machine, which ends with us, also when we are killed.
- * @param {string} directory An empty one.
+ * @param {string} directory An empty one. @param {AbortSignal} [signal] Ends the waiting.
  * @returns {Promise<{ ended: Promise<string>, kill(): void }>}
  * @throws {Failure} With the last lines of its console when it does not come up.
  */
-export async function boot(directory) {
+export async function boot(directory, signal) {
   const { console: log, jobs, share } = files(directory);
   const { image, modules } = await kernel();
   mkdirSync(share, { recursive: true });
@@ -84,8 +85,9 @@ export async function boot(directory) {
   });
   const machine = { ended, kill: () => child.kill("SIGKILL") };
   for (const until = Date.now() + BOOT; !consoleText(directory).includes("ready for jobs"); await delay(50)) {
-    if (end === undefined && Date.now() < until) continue;
+    if (end === undefined && Date.now() < until && !signal?.aborted) continue;
     machine.kill();
+    if (signal?.aborted) throw new Failure("interrupted");
     const how = end === undefined ? `was not ready within ${BOOT / 1000} s` : `ended (${end})`;
     throw new Failure(`The lab's machine ${how}. ${said}Its console:\n${consoleTail(directory)}`);
   }
@@ -114,6 +116,7 @@ let jobsMade = 0;
  */
 export async function runJob(directory, { script, timeout, onOutput, signal, prepare, collect }) {
   const { jobs, share } = files(directory);
+  if (!existsSync(jobs)) throw new Failure(`There is no machine in ${directory}: start one with --serve.`);
   jobsMade += 1;
   const name = `${process.pid}-${jobsMade}`;
   mkdirSync(join(share, name));
@@ -135,19 +138,25 @@ function exchange(path, name, { timeout, onOutput, signal }) {
     let state = "waiting";
     let rest = "";
     const settle = (action) => {
+      state = "done";
       clearTimeout(timer);
       signal?.removeEventListener("abort", interrupt);
       socket.destroy();
       action();
     };
-    const fail = (what) => settle(() => reject(new Failure(what)));
+    const fail = (what) => {
+      if (state === "running") onOutput(`${rest}\n`);
+      settle(() => reject(new Failure(what)));
+    };
     const interrupt = () => fail("interrupted");
     const timer = setTimeout(() => fail(`not done within ${Math.round(timeout / 1000)} s`), timeout);
     signal?.addEventListener("abort", interrupt);
+    if (signal?.aborted) interrupt();
     socket.on("connect", () => socket.write(`${name}\n`));
     socket.on("error", (error) => fail(`the machine cannot be reached (${error.message})`));
     socket.on("close", () => fail("the machine has ended"));
     socket.setEncoding("utf8").on("data", (text) => {
+      if (state === "done") return;
       rest += text;
       const begin = `\n\u0001begin ${name}\n`;
       if (state === "waiting") {

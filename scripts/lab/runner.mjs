@@ -39,7 +39,9 @@ export async function runFile(path, load) {
     importFile: (_, source) => (source === "collect" ? load() : undefined),
     onBeforeRunTask: (test) => isChosen(test) && console.log(`   … ${title(test)}`),
     onAfterRunTask: (test) => {
-      if (isChosen(test)) console.log(` ${mark(test)} ${title(test)} ${Math.round(test.result?.duration ?? 0)} ms`);
+      if (!isChosen(test)) return;
+      console.log(` ${mark(test)} ${title(test)} ${Math.round(test.result?.duration ?? 0)} ms`);
+      for (const error of test.result?.errors ?? []) show(test, error);
     },
   };
   const broken = [];

@@ -1,6 +1,6 @@
 import { REFUSAL_METRIC, refusalRoute } from "../guard/plan.ts";
 import { family } from "../net/address.ts";
-import { prefixLength } from "../net/prefix.ts";
+import { type Prefix, prefixLength } from "../net/prefix.ts";
 import { getLink } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import {
@@ -21,7 +21,8 @@ const LOCK_WAIT = 10_000;
 /**
  * Makes the node's routes for one pod with a charon: the way to its virtual IPs (for probes from the node), and an
  * `unreachable` route for each virtual subnet, so that the node itself never sends or forwards a packet for it in
- * plain. Its record must be on disk. Idempotent; nothing has to be undone but the record and {@link removeStaleRoutes}.
+ * plain, until podvpn is uninstalled or the node starts anew. Its record must be on disk. Idempotent; nothing has to be
+ * undone but the record and {@link removeStaleRoutes}.
  * @throws Fault 11 when the node's lock is held for too long, NetlinkError when the kernel refuses a route.
  */
 export async function ensureNodeRoutes(nl: Netlink, record: StrongswanAttachment): Promise<void> {
@@ -30,13 +31,15 @@ export async function ensureNodeRoutes(nl: Netlink, record: StrongswanAttachment
 }
 
 /**
- * Removes the routes of the node that no attachment's record asks for: after a DEL, and whatever a killed one left.
+ * Removes the ways to virtual IPs that no attachment's record asks for: after a DEL, and whatever a killed one left.
+ * The refusals stay when the last pod has gone: a kubelet goes on probing a deleted pod for a while, and a client of the
+ * node's asks an old address again. Without them that would leave by the default route, in plain.
  * Exclusive, so that no ADD finds a route in place that is about to go.
  * @throws as {@link ensureNodeRoutes}.
  */
 export async function removeStaleRoutes(nl: Netlink): Promise<void> {
   using lock = await lockDirectory(PODS_DIRECTORY, { create: false, wait: LOCK_WAIT });
-  const existing = (await listRoutes(nl, { table: Table.main, protocol: PROTOCOL_PODVPN })).filter(isOurs);
+  const existing = (await ownRoutes(nl)).filter(({ type }) => type === "unicast");
   if (existing.length === 0) return;
   const records =
     lock === undefined
@@ -44,10 +47,24 @@ export async function removeStaleRoutes(nl: Netlink): Promise<void> {
       : listAttachments()
           .map(({ record }) => record)
           .filter(isStrongswan);
-  const wanted = [...refusals(records), ...(await podRoutes(nl, records))];
+  const wanted = await podRoutes(nl, records);
   for (const route of existing) {
     if (!wanted.some((candidate) => isRoute(route, candidate))) await ensureNoRoute(nl, route);
   }
+}
+
+/** The virtual subnets that the node refuses, whether it still has pods of them or not. @throws NetlinkError. */
+export async function refusedSubnets(nl: Netlink): Promise<Prefix[]> {
+  return (await ownRoutes(nl)).filter(({ type }) => type === "unreachable").map(({ dst }) => dst);
+}
+
+/** Removes all refusals: when podvpn leaves the node. @throws NetlinkError. */
+export async function removeRefusals(nl: Netlink): Promise<void> {
+  for (const dst of await refusedSubnets(nl)) await ensureNoRoute(nl, refusalRoute(dst, "unreachable"));
+}
+
+async function ownRoutes(nl: Netlink): Promise<Route[]> {
+  return (await listRoutes(nl, { table: Table.main, protocol: PROTOCOL_PODVPN })).filter(isOurs);
 }
 
 /** The routes that the node needs for one attachment. */

@@ -68,6 +68,9 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     terminal.stdout(`${dryRun ? "would " : ""}remove the WireGuard device ${name}\n`);
   }
   if (await endNodeCharon(dryRun)) terminal.stdout(`${dryRun ? "would " : ""}end the node's charon\n`);
+  for (const subnet of await nodeRefusals(dryRun)) {
+    terminal.stdout(`${dryRun ? "would " : ""}no longer refuse ${subnet}\n`);
+  }
   if (!dryRun && removeIfEmpty(SOCKETS)) terminal.stdout(`remove ${SOCKETS}\n`);
   const found = new Map(programs.map((program) => [`${directory}/${program}`, identify(`${directory}/${program}`)]));
   const plan = planUninstall(found, traces(directory));
@@ -86,6 +89,19 @@ async function endNodeCharon(dryRun: boolean): Promise<boolean> {
   if (dryRun) return true;
   const { releaseNodeCharon } = await import("../node/charon/release.ts");
   return await releaseNodeCharon();
+}
+
+/** The virtual subnets that the node refuses since it had pods of them. Asked only where podvpn has been. */
+async function nodeRefusals(dryRun: boolean): Promise<readonly string[]> {
+  if (identify(STATE_DIRECTORY) === "absent" && identify(RUN_DIRECTORY) === "absent") return [];
+  const [{ refusedSubnets, removeRefusals }, { openRoute }] = await Promise.all([
+    import("../attachment/node.ts"),
+    import("../netlink/open.ts"),
+  ]);
+  using nl = openRoute();
+  const subnets = await refusedSubnets(nl);
+  if (!dryRun) await removeRefusals(nl);
+  return subnets;
 }
 
 function traces(directory: string): string[] {

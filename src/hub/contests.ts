@@ -1,5 +1,6 @@
 import type { IkeSa, Vici } from "vici";
 import type { Journal } from "./journal.ts";
+import { MANY } from "./leases.ts";
 import { unlessRefused } from "./load.ts";
 import type { Contest } from "./observe.ts";
 
@@ -68,7 +69,8 @@ export class Contests implements Disposable {
     }, PATIENCE);
     this.#asked.set(uniqueid, { ...contest, timer });
     const child = childSas.find(({ state }) => state === "INSTALLED");
-    await unlessRefused(this.vici.rekey(child === undefined ? { ikeId: uniqueid } : { childId: child.uniqueid }));
+    const which = child === undefined ? { ikeId: uniqueid } : { childId: child.uniqueid };
+    await unlessRefused(this.vici.rekey(which, { timeout: MANY }));
   }
 
   /** A tunnel that is younger than what was found out about its other end may be of somebody else's. */
@@ -96,7 +98,9 @@ interface Question extends Contest {
  * to end them properly, which is meant. @throws ViciError when charon does not answer.
  */
 export async function dismiss(vici: Vici, sas: readonly IkeSa[]): Promise<void> {
-  for (const { uniqueid } of sas) await unlessRefused(vici.terminate({ ikeId: uniqueid, force: true, timeout: 1 }));
+  for (const { uniqueid } of sas) {
+    await vici.request("terminate", { "ike-id": String(uniqueid), force: "yes", timeout: "1" }, { timeout: MANY });
+  }
 }
 
 function endOf({ remoteHost, remotePort }: IkeSa): string {

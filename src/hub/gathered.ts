@@ -1,12 +1,18 @@
-/** Runs an action for all that ask for it: at once for the first, then not more often than once in some time. */
+/** Milliseconds. */
+const LONGEST = 2000;
+
+/**
+ * Runs an action for all that ask for it: at once for the first, then not more often than once in some time, and for no
+ * more than a tenth of the time: what takes long is done less often, where the time is most wanted.
+ */
 export class Gathered implements Disposable {
   #timer: NodeJS.Timeout | undefined;
   #running = false;
   #again = false;
   #disposed = false;
-  #ended = Number.NEGATIVE_INFINITY;
+  #next = Number.NEGATIVE_INFINITY;
 
-  /** @param pause Milliseconds from the end of one to the next. @param failed Told when the action throws. */
+  /** @param pause Milliseconds from the end of one to the next, at least; {@link LONGEST} at most. @param failed Told when the action throws. */
   constructor(
     private readonly pause: number,
     private readonly action: () => Promise<void>,
@@ -16,7 +22,7 @@ export class Gathered implements Disposable {
   ask(): void {
     if (this.#disposed) return;
     if (this.#running) this.#again = true;
-    else this.#timer ??= setTimeout(() => this.#run(), Math.max(0, this.#ended + this.pause - performance.now()));
+    else this.#timer ??= setTimeout(() => this.#run(), Math.max(0, this.#next - performance.now()));
   }
 
   [Symbol.dispose](): void {
@@ -27,13 +33,15 @@ export class Gathered implements Disposable {
   async #run(): Promise<void> {
     this.#timer = undefined;
     this.#running = true;
+    const begin = performance.now();
     try {
       await this.action();
     } catch (error) {
       this.failed(error);
     }
     this.#running = false;
-    this.#ended = performance.now();
+    const end = performance.now();
+    this.#next = end + Math.min(LONGEST, Math.max(this.pause, 9 * (end - begin)));
     if (!this.#again) return;
     this.#again = false; // what came after the action began it may not have seen
     this.ask();

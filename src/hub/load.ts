@@ -99,15 +99,15 @@ async function carryOut(vici: Vici, step: LoadStep): Promise<void> {
       return;
     }
     case "unload-conn":
-      await vici.unloadConn(step.name);
+      await vici.unloadConn(step.name, { timeout: MANY });
       return;
     case "unload-shared":
       await vici.unloadShared(step.name);
       return;
     case "unload-pool":
-      return await unlessRefused(vici.unloadPool(step.name)); // a tunnel still has it: it stays as it is
+      return await unlessRefused(vici.unloadPool(step.name, { timeout: MANY })); // a tunnel still has it: it stays as it is
     case "terminate":
-      await vici.terminate({ ike: step.name, force: true, timeout: 1000 });
+      await vici.request("terminate", { ike: step.name, force: "yes", timeout: "1000" }, { timeout: MANY });
   }
 }
 

@@ -15,6 +15,10 @@ const HUB_SETTINGS: Settings = {
   ikesa_table_segments: 16,
   // Half-open IKE_SAs of one address; the default of 5 refuses a node whose masqueraded pods start together.
   block_threshold: 256,
+  // Half-open IKE_SAs, of all and of one address, from which on cookies are asked for. A pod (5.9.8) that is asked for
+  // five gives up for good ("giving up after 5 retries"): a thousand that come back together must never be.
+  cookie_threshold: 8192,
+  cookie_threshold_ip: 8192,
   routing_table: ROUTING_TABLE,
   routing_table_prio: ROUTING_TABLE,
 };
@@ -25,6 +29,8 @@ export function charonOptions(config: HubConfig, dataPlane: DataPlane): CharonOp
     directory: config.directory,
     dataPlane,
     logLevel: 1,
+    // Each packet of IKE: a thousand pods that are idle would fill the log with that in half a minute.
+    quiet: ["net", "enc"],
     settings: HUB_SETTINGS,
   };
 }

@@ -23,6 +23,8 @@ export interface CharonOptions {
   readonly dataPlane: DataPlane;
   /** 1, or 2 for debugging: above that charon would log key material. */
   readonly logLevel: 1 | 2;
+  /** Parts of charon that log errors only (strongswan.conf(5), "logger groups"). */
+  readonly quiet?: readonly string[];
   /** MTU of the routes into the tunnel, in bytes; charon's own choice without it. */
   readonly routeMtu?: number;
   /** Takes no notice of interfaces, addresses and routes that come and go. */
@@ -49,6 +51,7 @@ export function strongswanConf(options: CharonOptions): string {
         podvpn: {
           path: charonLog(options.directory),
           default: options.logLevel,
+          ...Object.fromEntries((options.quiet ?? []).map((group) => [group, 0])),
           flush_line: true,
           // Appending, so that a log cut short from outside goes on at its new end.
           append: true,

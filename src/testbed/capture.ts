@@ -130,9 +130,13 @@ export class Capture implements AsyncDisposable {
       const timer = setTimeout(() => {
         this.#waiters.delete(look);
         reject(
-          new Fault(Code.io, `no packet of ours passed ${this.device} within 5 s`, "see that it is up and has IPv6"),
+          new Fault(
+            Code.io,
+            `no packet of ours passed ${this.device} within ${patience(5)} s`,
+            "see that it is up and has IPv6",
+          ),
         );
-      }, 5000);
+      }, patience(5000));
       const look = () => {
         if (!this.#bytes.includes(token, from)) {
           from = Math.max(0, this.#length - token.length);

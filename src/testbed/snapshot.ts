@@ -110,12 +110,15 @@ function textLines(output: string): string[] {
   return output.split("\n").filter((line) => line.trim() !== "");
 }
 
-/** Without what comes and goes with a link's carrier or its MAC. */
+/** Without what comes and goes with a link's carrier or its MAC, and without a node's refusals of virtual subnets. */
 function routeLines(output: string): string[] {
   return textLines(output)
-    .filter((line) => !/^(?:local |anycast |multicast )?(?:fe80:|ff00:)/.test(line))
+    .filter((line) => !/^(?:local |anycast |multicast )?(?:fe80:|ff00:)/.test(line) && !REFUSAL.test(line))
     .map((line) => line.replace(/ (?:linkdown|dead|expires \d+sec|pref medium)/g, "").trim());
 }
+
+/** Outlives the pods on purpose (src/attachment/node.ts), and has tests of its own. */
+const REFUSAL = /^unreachable \S+ (?:dev lo )?proto 173 metric 4000\b/;
 
 /** With their place, since sorting would lose which chain a rule is in. */
 function numberedLines(output: string): string[] {

@@ -67,7 +67,7 @@ export class StockHub implements AsyncDisposable {
 
   /** The socket's name appears an instant before charon listens on it: until then the kernel refuses. */
   async #loadAll(): Promise<void> {
-    const until = performance.now() + 5000;
+    const until = performance.now() + patience(5000);
     for (;;) {
       const { code, stderr } = await this.node.exec(["swanctl", "--load-all", "--noprompt"], { check: false });
       if (code === 0) return;

@@ -4,6 +4,7 @@ import type { PodConnection } from "../../ipsec/connection.ts";
 import { connectPod, loadPskOf, type PodTunnel } from "../../ipsec/pod-tunnel.ts";
 import type { Secret } from "../../secret.ts";
 import { type SharedAttachment, tunnelName } from "./directory.ts";
+import { charonLost } from "./lost.ts";
 import { withSlot } from "./slots.ts";
 
 /** How a pod's tunnel is asked for. */
@@ -22,7 +23,11 @@ export async function connectShared(
   { psk, timeout, again }: ConnectOptions,
 ): Promise<PodTunnel> {
   const name = tunnelName(record);
-  await loadPskOf(vici, name, record.identity, psk);
+  try {
+    await loadPskOf(vici, name, record.identity, psk);
+  } catch (error) {
+    throw charonLost("while it was given a key", error);
+  }
   const request = { ...connectionOf(record, again), servers: record.shared.servers, psk, name };
   return await withSlot(() => connectPod(vici, request, timeout));
 }

@@ -8,13 +8,17 @@ import type { Lock } from "../../os/lock.ts";
 import { trace } from "../../os/trace.ts";
 import { hasHadTunnel } from "./connect.ts";
 import { lockNodeCharon, NODE_CHARON_DIRECTORY, sharedAttachments } from "./directory.ts";
+import { charonLost } from "./lost.ts";
 import { notedRecovery, noteRecovery } from "./note.ts";
 import { type Recovered, recover } from "./recover.ts";
 import { orphansOf } from "./recovery.ts";
 
-/** Milliseconds for a charon to start, and for one that runs to answer: it takes 10 and 1, on a busy node more. */
-const START = 10_000;
-const ANSWER = 5000;
+/**
+ * Milliseconds for a charon to start, and for one that runs to answer: it takes 10 and 1, on a busy node more. Who takes
+ * a busy one for a dead one makes it busier still.
+ */
+const START = 20_000;
+const ANSWER = 10_000;
 
 /** Milliseconds that the kernel gets to clear a killed process away. */
 const CLEARING = 20_000;
@@ -92,7 +96,5 @@ async function start(lock: Lock, logLevel: 1 | 2): Promise<Vici> {
 }
 
 function lost(cause: unknown): never {
-  if (!(cause instanceof ViciError)) throw cause;
-  const what = "the node's charon ended or stopped answering while it brought tunnels up again";
-  throw new Fault(Code.charon, what, `see ${NODE_CHARON_DIRECTORY}/charon.log, and try again`, { cause });
+  throw charonLost("while it brought tunnels up again", cause);
 }

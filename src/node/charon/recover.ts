@@ -2,9 +2,10 @@ import type { IkeSa, Vici } from "vici";
 import { Code, Fault } from "../../fault.ts";
 import { openVici } from "../../ipsec/charon.ts";
 import { POD_CHILD, podConnection } from "../../ipsec/connection.ts";
+import { loadPskOf } from "../../ipsec/pod-tunnel.ts";
 import { openXfrm } from "../../netlink/open.ts";
 import { ensureNoState } from "../../netlink/xfrm-states.ts";
-import { together } from "../../together.ts";
+import type { Secret } from "../../secret.ts";
 import { connectionOf, connectShared } from "./connect.ts";
 import { keptPsk, NODE_CHARON_DIRECTORY, type SharedAttachment, sharedAttachments, tunnelName } from "./directory.ts";
 import { forgetRecovery, noteRecovery } from "./note.ts";
@@ -70,7 +71,13 @@ async function connectAll(pods: readonly Shared[]): Promise<void> {
     await using vici = await openVici(NODE_CHARON_DIRECTORY, EACH);
     for (let pod = queue.shift(); pod !== undefined; pod = queue.shift()) await connectAgain(vici, pod, silent);
   };
-  await together(...Array.from({ length: WORKERS }, worker));
+  // Of several that fail, one says enough: charon is dead or mute.
+  const [failed] = (await Promise.allSettled(Array.from({ length: WORKERS }, worker))).filter(isRejected);
+  if (failed !== undefined) throw failed.reason;
+}
+
+function isRejected(one: PromiseSettledResult<unknown>): one is PromiseRejectedResult {
+  return one.status === "rejected";
 }
 
 /**
@@ -86,16 +93,17 @@ async function connectAgain(vici: Vici, { directory, record }: Shared, silent: S
       await connectShared(vici, record, { psk, timeout: EACH, again: true });
       return;
     } catch (error) {
-      if (!(error instanceof Fault)) throw error;
+      if (!(error instanceof Fault) || error.code === Code.charon) throw error;
       if (error.code === Code.hubSilent) silent.add(hubs);
     }
   }
-  await leaveToCharon(vici, record);
+  await leaveToCharon(vici, record, psk);
 }
 
 /** Asks without waiting: `keyingtries = 0` goes on until the hub answers. */
-async function leaveToCharon(vici: Vici, record: SharedAttachment): Promise<void> {
+async function leaveToCharon(vici: Vici, record: SharedAttachment, psk: Secret): Promise<void> {
   const name = tunnelName(record);
+  await loadPskOf(vici, name, record.identity, psk);
   const [server] = record.shared.servers;
   await vici.loadConn(name, podConnection({ ...connectionOf(record, true), server }));
   // -1: answers at once, and holds no thread of charon's.

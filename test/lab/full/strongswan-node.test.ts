@@ -6,7 +6,7 @@ import { BUILT, type Cluster, HUB_ADDRESS, PSK, virtualIP } from "../../netns/su
 import { eventually } from "../../netns/support/eventually.ts";
 import { FaultyPlugin, killed, SOUND } from "../../netns/support/faulty.ts";
 import { ipsecOf } from "../../netns/support/kernel-esp.ts";
-import { nodeConf, nodePod, nodeSas, recordOf } from "../../netns/support/node-charon.ts";
+import { nodeConf, nodePod, nodeSas, recordOf, signalNodeCharon } from "../../netns/support/node-charon.ts";
 import { HUB_VIRTUAL, PodvpnHub } from "../../netns/support/podvpn-hub.ts";
 import { expectUnchanged } from "../../netns/support/unchanged.ts";
 
@@ -58,6 +58,19 @@ describe("pods of one node", () => {
     const ids = await Promise.all(pods.map(async ({ pod }) => (await recordOf(pod)).shared.ifId));
     expect(new Set(ids).size).toBe(8);
     expect((await nodeSas(node)).flatMap(({ localVips }) => localVips)).toEqual(expect.arrayContaining(ips));
+    for (const { pod } of pods) expect(await pod.ping(HUB_VIRTUAL[4])).toBe(true);
+
+    // All of them come back, too, when their charon was killed while the hub is silent.
+    await signalNodeCharon(node, "SIGKILL");
+    await cluster.hubNode.exec(["nft", "-f", "-"], { input: MUTE });
+    await expect(pods[0]?.pod.check(nodeConf(), BUILT)).rejects.toMatchObject({ code: 108 });
+    await cluster.hubNode.exec(["nft", "delete", "table", "inet", "mute"]);
+    const whole = async () => {
+      const checks = await Promise.allSettled(pods.map(({ pod }) => pod.check(nodeConf(), BUILT)));
+      return checks.every(({ status }) => status === "fulfilled");
+    };
+    await eventually("CHECK finds nothing to complain of", 30_000, whole);
+    expect((await ipsecOf(node)).spis).toHaveLength(2 * 8);
     for (const { pod } of pods) expect(await pod.ping(HUB_VIRTUAL[4])).toBe(true);
     await Promise.all(pods.map((each) => each[Symbol.asyncDispose]()));
     await expectUnchanged(node, empty);

@@ -5,7 +5,7 @@ import type { Pod } from "../../../src/testbed/pod.ts";
 import { echo, Sender } from "../../../src/testbed/traffic.ts";
 import { addedPod, BUILT, type Cluster, virtualIP } from "../../netns/support/cluster.ts";
 import { eventually } from "../../netns/support/eventually.ts";
-import { ipsecOf, kernelConf, routedConf, xfrmDrops } from "../../netns/support/kernel-esp.ts";
+import { ipsecOf, kernelConf, overflows, routedConf, xfrmDrops } from "../../netns/support/kernel-esp.ts";
 import { PodvpnHub } from "../../netns/support/podvpn-hub.ts";
 
 /**
@@ -43,6 +43,12 @@ async function rekey(pod: Pod, what: { readonly child: string } | { readonly ike
   });
 }
 
+type Drops = Awaited<ReturnType<typeof xfrmDrops>>;
+
+const justEncrypted = ({ XfrmOutStateInvalid = 0 }: Drops) => XfrmOutStateInvalid;
+const others = ({ XfrmOutStateInvalid: _, ...rest }: Drops) => rest;
+const sum = (numbers: readonly number[]) => numbers.reduce((one, other) => one + other, 0);
+
 describe.each([
   { name: "as it is", make: () => routedConf(cluster, cluster.node(1)) },
   { name: "in UDP, behind a NAT", make: async () => kernelConf() },
@@ -56,18 +62,28 @@ describe.each([
     await using pod = await addedPod(cluster.node(1), id, configuration);
     const places = [pod.pod, peer.pod, cluster.hubNode];
     const drops = await Promise.all(places.map(xfrmDrops));
+    const before = await overflows(peer.pod);
     await using four = await Sender.start(pod.pod, virtualIP(peer.result, 4), RATE);
     await using six = await Sender.start(pod.pod, virtualIP(peer.result, 6), RATE);
     for (let round = 0; round < 3; round += 1) {
       for (const sender of [four, six]) await sender.answers(20, 10_000);
       await rekey(pod.pod, rekeyed);
     }
-    for (const sender of [four, six]) {
-      await sender.answers(RATE, 10_000); // all that was sent before has had its time
-      await eventually("every datagram is answered", 5000, async () => (await sender.counts()).lost === 0);
-      expect((await sender.counts()).refused).toEqual({});
-    }
-    expect(await Promise.all(places.map(xfrmDrops))).toEqual(drops);
+    for (const sender of [four, six]) await sender.answers(2 * RATE, 10_000); // what was sent before has had its time
+    // XfrmOutStateInvalid: one that the kernel was just encrypting when its old SA was deleted. On a machine with
+    // processors of its own that takes a microsecond; an emulated one may be halted there.
+    const after = await Promise.all(places.map(xfrmDrops));
+    const halted = sum(after.map(justEncrypted)) - sum(drops.map(justEncrypted));
+    expect(halted).toBeLessThanOrEqual(1);
+    expect(after.map(others)).toEqual(drops.map(others));
+    const lost = async () => {
+      const counts = await Promise.all([four.counts(), six.counts()]);
+      expect(counts.map(({ refused }) => refused)).toEqual([{}, {}]);
+      return sum(counts.map((counted) => counted.lost));
+    };
+    await eventually("all is answered but what no socket had room for", 5000, async () => {
+      return (await lost()) <= (await overflows(pod.pod)) + (await overflows(peer.pod)) - before + halted;
+    });
     expect((await ipsecOf(pod.pod)).spis).toHaveLength(2);
     await pod.pod.check(configuration, BUILT);
   });

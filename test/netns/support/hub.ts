@@ -170,7 +170,7 @@ export class Client implements AsyncDisposable {
 
 /** The socket's name appears an instant before charon listens on it. */
 async function patiently(path: string): Promise<Vici> {
-  const until = performance.now() + 5000;
+  const until = performance.now() + patience(5000);
   for (;;) {
     try {
       return await connect({ path, timeout: patience(2000) });

@@ -98,6 +98,12 @@ export async function xfrmDrops(place: Place): Promise<Record<string, number>> {
   return Object.fromEntries(counters.filter(([, count]) => count > 0));
 }
 
+/** UDP datagrams that arrived in a namespace and found no room in their socket: its program had no processor. */
+export async function overflows(place: Place): Promise<number> {
+  const { stdout } = await place.exec(["nstat", "-asz", "UdpRcvbufErrors", "Udp6RcvbufErrors"]);
+  return [...stdout.matchAll(/^Udp6?RcvbufErrors\s+(\d+)/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
 /** A key and salt of RFC 4106 that encrypt nothing. */
 const ANY_KEY = `0x${"00".repeat(20)}`;
 

@@ -32,14 +32,15 @@ export class PodvpnHub implements ClusterHub {
     this.#hub = await Hub.start(this.node);
   }
 
-  /** SIGKILL ends charon as well, at the same time. */
+  /** SIGKILL ends charon as well. */
   async down(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     if (signal === "SIGTERM") {
       await this.#hub?.kill("TERM");
       return;
     }
     const charon = await hubCharonPid(this.node);
-    await Promise.all([this.#hub?.kill("KILL"), this.node.exec(["kill", "-KILL", charon])]);
+    await this.#hub?.kill("KILL"); // first: it would end by itself, and say why
+    await this.node.exec(["kill", "-KILL", charon]);
     await eventually("the hub's charon has ended", 5000, async () => {
       return (await this.node.exec(["kill", "-0", charon], { check: false })).code !== 0;
     });

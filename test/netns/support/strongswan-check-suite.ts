@@ -50,6 +50,15 @@ const OF_KERNEL: readonly Loss[] = [
   },
 ];
 
+/** What a pod has of ESP in user space alone. */
+const OF_USERSPACE: readonly Loss[] = [
+  {
+    name: "the tunnel's device",
+    lose: ({ pod }) => pod.exec(["ip", "link", "delete", "ipsec0"]),
+    msg: `missing: route to ${VIRTUAL_SUBNET} by the tunnel`,
+  },
+];
+
 /** CHECK tells what a pod has lost, with either data plane. @param node On which to add the pods. */
 export function strongswanCheckSuite(plane: DataPlane, node: () => Node): void {
   const checked = conf({ cniVersion: "1.0.0", vpn: { dataplane: plane } });
@@ -69,6 +78,24 @@ export function strongswanCheckSuite(plane: DataPlane, node: () => Node): void {
       lose: ({ pod }) =>
         node().exec(["swanctl", "--terminate", "--ike", "pod", "--uri", `unix://${stateOf(pod)}/vici`, "--force"]),
       msg: "charon has no established tunnel to the hub",
+    },
+    {
+      name: "its charon's socket",
+      lose: ({ pod }) => node().exec(["rm", `${stateOf(pod)}/vici`]),
+      msg: "the pod's charon does not answer (ENOENT); delete the pod, so that it is added again",
+    },
+    {
+      name: "its charon's attention",
+      lose: async ({ pod }) => {
+        const pid = (await node().readFile(`${stateOf(pod)}/charon.pid`)).trim();
+        await node().exec(["kill", "-STOP", pid]);
+      },
+      msg: "the pod's charon does not answer (TIMEOUT)",
+    },
+    {
+      name: "the rule that leads to the tunnel",
+      lose: ({ pod }) => pod.exec(["ip", "rule", "delete", "priority", "220"]),
+      msg: `missing: route to ${VIRTUAL_SUBNET} by the tunnel`,
     },
     {
       name: "the virtual IP on eth0",
@@ -105,7 +132,7 @@ export function strongswanCheckSuite(plane: DataPlane, node: () => Node): void {
       lose: ({ pod }) => node().exec(["nft", "delete", "table", "ip", `podvpn-masq-${pod.containerID}-eth0`]),
       msg: "missing: the masquerading of the pod's address",
     },
-    ...(plane === "kernel" ? OF_KERNEL : []),
+    ...(plane === "kernel" ? OF_KERNEL : OF_USERSPACE),
     {
       name: "its link",
       lose: ({ pod }) => pod.exec(["ip", "link", "delete", "eth0"]),

@@ -18,7 +18,7 @@ export const BOUND_PAYLOAD = "podvpn-bound";
  */
 const BOUND_SENDER = `while :; do
   ping -n -q -I eth0 -i ${0.01 * SLOWNESS} -c 50 -W 0.1 -p "$1" "$2" >/dev/null 2>&1
-  sleep 0.02
+  sleep ${0.02 * SLOWNESS}
 done`;
 
 /** Datagrams a second of each sender: a slow machine shall have time for more than sending. */
