@@ -33,9 +33,9 @@ export default defineConfig({
       // other.
       ring("netns", { timeout: 120_000, parallel: true, workers: 2 }),
       // Black box: any plugin against the CNI specification.
-      ring("conformance", { timeout: 120_000, parallel: false }),
+      ring("conformance", { timeout: 120_000, parallel: true, workers: 2 }),
       // The programs that call plugins on a real node: cnitool, podman, containerd.
-      ring("runtimes", { timeout: 180_000, parallel: false }),
+      ring("runtimes", { timeout: 180_000, parallel: true, workers: 2 }),
       // Random faults on three nodes; the number of them is an option of its own command.
       ring("soak", { timeout: 7_200_000, parallel: false }),
       // A kubelet and an API server, built from source: not part of `npm test`.

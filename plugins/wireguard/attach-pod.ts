@@ -9,7 +9,7 @@ import { applyGuard, removeGuard } from "../../src/guard/apply.ts";
 import { freeRulePriority } from "../../src/guard/tunnel-rule.ts";
 import type { Address } from "../../src/net/address.ts";
 import { hostPrefix } from "../../src/net/prefix.ts";
-import { meshMtu, readUnderlay } from "../../src/node/underlay.ts";
+import { fittingMtu, insideOf, meshMtu, readUnderlay } from "../../src/node/underlay.ts";
 import { trace } from "../../src/os/trace.ts";
 import { together } from "../../src/together.ts";
 import { chooseDevicePlane } from "../../src/wireguard/open.ts";
@@ -79,7 +79,7 @@ async function planOwnDevice({ call, config, node, pod }: Work): Promise<OwnDevi
     addresses: config.addresses,
     sources: [],
     rulePriority,
-    mtu: config.mtu ?? meshMtu(underlay, endpoints, ""),
+    mtu: fittingMtu(config.mtu ?? meshMtu(underlay, endpoints, ""), insideOf(config)),
   };
 }
 

@@ -7,6 +7,8 @@ export interface Entry {
   readonly identity: string;
   /** At most one of each family, IPv4 first. */
   readonly addresses: readonly Address[];
+  /** From where its tunnel came last: its node, when that masquerades. */
+  readonly host?: Address;
   readonly offline?: Offline;
 }
 
@@ -106,17 +108,25 @@ export class Book {
     if (addresses.length === 0) return false;
     if (addresses.length !== entry?.addresses.length) {
       for (const address of addresses) this.#advance(address);
-      this.#put({ identity, addresses, offline: entry?.offline ?? { since } });
+      this.#put({ ...entry, identity, addresses, offline: entry?.offline ?? { since } });
     }
     return addresses.length === this.#rings.size;
   }
 
-  /** @param offline Undefined: it is online. @returns Whether anything changed; since when it is offline never does. */
-  setOffline(identity: string, offline: Offline | undefined): boolean {
+  /** @returns Whether anything changed: since when it is offline never does. */
+  setOffline(identity: string, offline: Offline): boolean {
     const entry = this.get(identity);
-    if (entry === undefined || (entry.offline === undefined) === (offline === undefined)) return false;
+    if (entry === undefined || entry.offline !== undefined) return false;
+    this.#put({ ...entry, offline });
+    return true;
+  }
+
+  /** @param host From where its tunnel comes. @returns Whether anything changed. */
+  setOnline(identity: string, host: Address | undefined): boolean {
+    const entry = this.get(identity);
+    if (entry === undefined || (entry.offline === undefined && entry.host === host)) return false;
     const { offline: _, ...rest } = entry;
-    this.#put(offline === undefined ? rest : { ...rest, offline });
+    this.#put(host === undefined ? rest : { ...rest, host });
     return true;
   }
 

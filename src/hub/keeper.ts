@@ -8,7 +8,7 @@ import { Contests, dismiss } from "./contests.ts";
 import type { Journal } from "./journal.ts";
 import { writeLeaseFile } from "./lease-file.ts";
 import { Loader } from "./load.ts";
-import { type LeaseTerms, observe } from "./observe.ts";
+import { type LeaseTerms, type Observation, observe } from "./observe.ts";
 import { wantedOf } from "./wanted.ts";
 import { windowOf } from "./window.ts";
 
@@ -17,6 +17,9 @@ import { windowOf } from "./window.ts";
  * that the hub did not live to write down. They come back and get another one; nobody gets theirs meanwhile.
  */
 const SKIPPED = 64;
+
+/** Milliseconds after which charon is brought to what is wanted once more. */
+const RELOAD = 30_000;
 
 /**
  * Keeps book, file and charon in agreement. In this order: what charon has done goes into the book, the book onto the
@@ -30,6 +33,9 @@ export class Keeper implements Disposable {
   #window: readonly Address[] = [];
   /** Whether the book says more than the file, or than charon has. */
   #behind = false;
+  #loadedAt = 0;
+  /** IKE_SAs that were told of as doubles. */
+  #doubles: ReadonlySet<number> = new Set();
 
   /** @param again Asks for another look at charon's SAs. */
   constructor(
@@ -65,7 +71,9 @@ export class Keeper implements Disposable {
   async look(sas: readonly IkeSa[], goodbyes: ReadonlySet<string>): Promise<void> {
     const seen = observe(this.book, sas, goodbyes, this.#terms());
     this.#tell(seen.told);
-    this.#behind ||= seen.changed;
+    this.#tellDoubles(seen.doubles);
+    // What is wanted also depends on how long pods are offline.
+    this.#behind ||= seen.changed || performance.now() - this.#loadedAt > RELOAD;
     if (this.#behind && this.#saved()) {
       await this.#load();
       this.#behind = false;
@@ -81,6 +89,18 @@ export class Keeper implements Disposable {
 
   [Symbol.dispose](): void {
     this.#contests[Symbol.dispose]();
+  }
+
+  #tellDoubles(doubles: Observation["doubles"]): void {
+    for (const { holder, other } of doubles) {
+      if (this.#doubles.has(other.uniqueid)) continue;
+      const [id, ip, theirs] = [other.remoteId, other.remoteVips.join(" and "), holder.remoteHost];
+      this.log(
+        "error",
+        `"${id}" at ${other.remoteHost} got ${ip}: a pod with the same identity is online at ${theirs}`,
+      );
+    }
+    this.#doubles = new Set(doubles.map(({ other }) => other.uniqueid));
   }
 
   #completeEntries(): void {
@@ -110,7 +130,9 @@ export class Keeper implements Disposable {
 
   async #load(): Promise<void> {
     if (this.config.psks instanceof Secret) this.#window = windowOf(this.book, this.#window);
-    await this.#loader.bring(wantedOf(this.config, { entries: this.book.entries(), window: this.#window }));
+    const leases = { entries: this.book.entries(), window: this.#window, now: Date.now() };
+    await this.#loader.bring(wantedOf(this.config, leases));
+    this.#loadedAt = performance.now();
   }
 
   #terms(): LeaseTerms {

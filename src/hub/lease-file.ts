@@ -45,9 +45,10 @@ export type WallClock = (time: number) => number;
 
 /** The text of a file. Pure. */
 export function leaseText(entries: readonly Entry[], given: LastGiven, wallClock: WallClock): string {
-  const leases = entries.map(({ identity, addresses, offline }) => ({
+  const leases = entries.map(({ identity, addresses, host, offline }) => ({
     identity,
     addresses,
+    ...(host === undefined ? {} : { host }),
     ...(offline === undefined ? {} : { offlineSince: new Date(offline.since).toISOString() }),
     ...(offline?.until === undefined ? {} : { keptUntil: new Date(wallClock(offline.until)).toISOString() }),
   }));
@@ -71,9 +72,10 @@ export function parseLeases(text: string): LeaseFile | { readonly damage: string
   if (repeated !== undefined) return { damage: repeated };
   return {
     given: { ...(given[4] && { 4: given[4] }), ...(given[6] && { 6: given[6] }) },
-    entries: leases.map(({ identity, addresses, offlineSince, keptUntil }) => ({
+    entries: leases.map(({ identity, addresses, host, offlineSince, keptUntil }) => ({
       identity,
       addresses,
+      ...(host === undefined ? {} : { host }),
       ...(offlineSince === undefined
         ? {}
         : { offline: { since: offlineSince, ...(keptUntil === undefined ? {} : { until: keptUntil }) } }),
@@ -99,6 +101,7 @@ function schema() {
       z.strictObject({
         identity: parsedBy((text) => (legalIdentity(text) ? text : undefined)),
         addresses: z.array(address()).check(z.minLength(1), z.maxLength(2)),
+        host: z.optional(address()),
         offlineSince: z.optional(time()),
         keptUntil: z.optional(time()),
       }),

@@ -10,6 +10,8 @@ export interface Observation {
   readonly changed: boolean;
   /** Pods that wait for a virtual IP which another tunnel of the same identity has. */
   readonly contests: readonly Contest[];
+  /** Pods with the identity of one that is online, that got addresses of their own. */
+  readonly doubles: readonly { readonly holder: IkeSa; readonly other: IkeSa }[];
   /** Pods that wait for nobody any more: told to come again, they get their virtual IP. */
   readonly admitted: readonly IkeSa[];
   /** Tunnels that a pod left behind when it made its present one. */
@@ -52,6 +54,7 @@ export function observe(
   const told: string[] = [];
   const contests: Contest[] = [];
   const [admitted, stale]: [IkeSa[], IkeSa[]] = [[], []];
+  const doubles: { holder: IkeSa; other: IkeSa }[] = [];
   let changed = false;
   const online = new Set<string>();
   for (const [key, group] of byIdentity(sas)) {
@@ -66,13 +69,14 @@ export function observe(
       continue;
     }
     online.add(key);
-    changed = book.setOffline(key, undefined) || changed;
+    changed = book.setOnline(key, parseAddress(holder.remoteHost)) || changed;
+    for (const sa of group) if (!holders.includes(sa) && !waiting.includes(sa)) doubles.push({ holder, other: sa });
     if (waiting.length > 0) contests.push({ holder, waiting });
     // While an IKE_SA is rekeyed there are two for a moment, of which one has the children.
     if (isWhole(holder)) stale.push(...left.filter(isWhole));
   }
   const ended = end(book, online, goodbyes, terms);
-  return { changed: changed || ended.changed, contests, admitted, stale, told: [...told, ...ended.told] };
+  return { changed: changed || ended.changed, contests, doubles, admitted, stale, told: [...told, ...ended.told] };
 }
 
 /** Of several at once the first that came gets the entry. @returns Whether there is one now. */

@@ -16,7 +16,8 @@ export function openBook(config: HubConfig, discardDamaged: boolean, log: Journa
   const book = new Book(config.subnets, file?.given);
   const identities =
     config.psks instanceof Secret ? undefined : new Set(config.psks.map(({ identity }) => identity.toLowerCase()));
-  for (const { identity, addresses, offline } of file?.entries ?? []) {
+  for (const { offline, ...entry } of file?.entries ?? []) {
+    const { identity, addresses } = entry;
     const key = identity.toLowerCase();
     if (identities !== undefined && !identities.has(key)) {
       log("info", `free: ${addresses.join(" and ")}, as ${identity} is not configured any more`);
@@ -25,7 +26,7 @@ export function openBook(config: HubConfig, discardDamaged: boolean, log: Journa
     const isKept = identities !== undefined || config.leaseTime === 0;
     const until = isKept ? {} : { until: performance.now() + config.leaseTime * 1000 };
     const since = offline?.since ?? Date.now();
-    if (book.restore({ identity, addresses, offline: { since, ...until } })) continue;
+    if (book.restore({ ...entry, offline: { since, ...until } })) continue;
     log("info", `${identity} had ${addresses.join(" and ")}, of which no pool has all any more`);
   }
   return book;

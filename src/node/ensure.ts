@@ -29,7 +29,7 @@ import {
 import type { EnsureRequest } from "./request.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "./settings.ts";
 import { isOfOthers, requireSame } from "./sharing.ts";
-import { meshMtu } from "./underlay.ts";
+import { fittingMtu, insideOf, meshMtu } from "./underlay.ts";
 import { setUpDevice } from "./up.ts";
 
 /** A device of the node that is as it shall be. */
@@ -77,6 +77,7 @@ async function ensureLocked(
   using there = guarded ? await openDevice({ name, directory }) : undefined;
   const known = await there?.read();
   await requireFittingNode(request, observed, known);
+  const mtu = fittingMtu(config.mtu ?? meshMtu(observed, endpointsOf(config), name), insideOf(config));
   if (shared) await requireSame(request, next, previous);
   const record = shared ? { ...previous, podSubnets: next.podSubnets } : next;
   if (JSON.stringify(record) !== JSON.stringify(previous)) writeDeviceRecord(record);
@@ -104,7 +105,6 @@ async function ensureLocked(
   if (device.dataPlane !== record.dataPlane) writeDeviceRecord({ ...record, dataPlane: device.dataPlane });
   const state = device === there && known !== undefined ? known : await device.read();
   await applyDifference(device, state, deviceSettings(config, privateKey, new Map()));
-  const mtu = config.mtu ?? meshMtu(observed, endpointsOf(config), name);
   const index = await setUpDevice(nl, config, mtu);
   trace("device has its peers and is up");
   const allowedIPs = config.peers.flatMap((peer) => peer.allowedIPs);

@@ -1,6 +1,8 @@
+import type { WireguardConfig } from "../config/wireguard.ts";
+import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
 import { tunnelMtu } from "../net/mtu.ts";
-import { type Prefix, prefixOf } from "../net/prefix.ts";
+import { family, hostPrefix, type Prefix, prefixOf } from "../net/prefix.ts";
 import { listAddresses } from "../netlink/addresses.ts";
 import { type Link, listLinks } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
@@ -60,4 +62,26 @@ export function meshMtu(underlay: Underlay, endpoints: readonly Address[], devic
     ({ mtu, oif }) => mtu ?? underlay.links.find(({ index }) => index === oif)?.mtu ?? USUAL_MTU,
   );
   return tunnelMtu("wireguard", 6, Math.min(...(mtus.length > 0 ? mtus : [USUAL_MTU])));
+}
+
+/** What goes through the device of a configuration: the mesh, and the device's own addresses. Pure. */
+export function insideOf({ meshPrefixes, addresses }: Pick<WireguardConfig, "meshPrefixes" | "addresses">): Prefix[] {
+  return [...meshPrefixes, ...addresses.map(({ address }) => hostPrefix(address))];
+}
+
+/** IPv6 needs 1280 bytes on every link (RFC 8200 section 5); Linux turns IPv6 off below it. */
+const IPV6_MTU = 1280;
+
+/**
+ * The MTU of a device, when all that is to go through it fits. Pure.
+ * @param inside What goes through it. @throws Fault 7 when that has IPv6, and the MTU is too small for it.
+ */
+export function fittingMtu(mtu: number, inside: readonly Prefix[]): number {
+  const six = inside.find((prefix) => family(prefix) === 6);
+  if (mtu >= IPV6_MTU || six === undefined) return mtu;
+  throw new Fault(
+    Code.invalidConfig,
+    `the node's links towards the peers leave ${mtu} bytes for the tunnel, and ${six} is IPv6, which needs ${IPV6_MTU}`,
+    `give these links an MTU of at least ${IPV6_MTU + USUAL_MTU - tunnelMtu("wireguard", 6, USUAL_MTU)}, or leave IPv6 out of the tunnel`,
+  );
 }

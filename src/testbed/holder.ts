@@ -19,14 +19,14 @@ mount -n -t tmpfs -o mode=755 tmpfs /run # -n: mount(8) would else make /run/mou
 mkdir -p /run/netns /run/lock
 mount -t tmpfs -o mode=755 tmpfs /run/netns
 mount -t tmpfs -o mode=700 tmpfs /mnt
+mkdir -p /mnt/{etc,opt,var/lib,var/log}/{upper,work}
 for directory in /etc /opt /var/lib /var/log; do
-  layer=/mnt/$directory
-  mkdir -p $layer/upper $layer/work
+  layer=/mnt$directory
   mount -t overlay -o lowerdir=$directory,upperdir=$layer/upper,workdir=$layer/work overlay $directory
 done
 umount -l /mnt
+mkdir -p /etc/cni/net.d /var/lib/cni /var/lib/podvpn
 for directory in /etc/cni/net.d /var/lib/cni /var/lib/podvpn; do
-  mkdir -p $directory
   mount -t tmpfs -o mode=700 tmpfs $directory
 done
 mount -t proc proc /proc

@@ -14,6 +14,13 @@ export interface MeshNode {
   readonly privateKey: string;
 }
 
+/** A peer as a configuration has it. */
+export interface MeshPeer {
+  readonly publicKey: string;
+  readonly endpoint: string;
+  readonly allowedIPs: readonly string[];
+}
+
 /** Where the nodes keep their private keys: the plugin's default. */
 export const KEY_FILE = "/var/lib/podvpn/wireguard/podvpn0.key";
 
@@ -78,7 +85,7 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** What the configuration of node `of` says of all others. @param outer By which addresses it reaches them. */
-  peersOf(of: number, outer: 4 | 6 = 4): Record<string, unknown>[] {
+  peersOf(of: number, outer: 4 | 6 = 4): MeshPeer[] {
     return this.nodes
       .filter(({ index }) => index !== of)
       .map(({ index, publicKey }) => ({

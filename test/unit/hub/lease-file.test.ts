@@ -6,7 +6,7 @@ import { type Address, parseAddress } from "../../../src/net/address.ts";
 
 const address = (text: string): Address => parseAddress(text) ?? expect.fail(text);
 const ENTRIES: readonly Entry[] = [
-  { identity: "a", addresses: [address("10.173.0.1"), address("fd00:173::1")] },
+  { identity: "a", addresses: [address("10.173.0.1"), address("fd00:173::1")], host: address("10.9.0.1") },
   { identity: "b", addresses: [address("10.173.0.2")], offline: { since: 1000, until: 61_000 } },
   { identity: "c", addresses: [address("10.173.0.3")], offline: { since: 1000 } },
 ];

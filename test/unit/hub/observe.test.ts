@@ -45,6 +45,9 @@ describe("looking at charon's SAs", () => {
     expect(look(book, [sa(1, "a", "10.173.0.1"), sa(2, "b", "10.173.0.2")])).toMatchObject({ changed: true });
     expect(addresses(book)).toEqual({ a: ["10.173.0.1"], b: ["10.173.0.2"] });
     expect(look(book, [sa(1, "a", "10.173.0.1"), sa(2, "b", "10.173.0.2")])).toMatchObject({ changed: false });
+    const moved = sa(3, "a", "10.173.0.1", { remoteHost: "10.9.0.2" });
+    expect(look(book, [moved, sa(2, "b", "10.173.0.2")])).toMatchObject({ changed: true });
+    expect(book.get("a")?.host).toBe("10.9.0.2");
   });
 
   test("keeps the address of one that is gone for its time, and not of one that said goodbye", () => {
@@ -95,6 +98,7 @@ describe("looking at charon's SAs", () => {
     const book = newBook();
     const [one, two] = [sa(1, "a", "10.173.0.1"), sa(2, "a", "10.173.0.2")];
     expect(look(book, [two, one])).toMatchObject({ contests: [], admitted: [], stale: [] });
+    expect(look(book, [two, one]).doubles).toEqual([{ holder: one, other: two }]);
     expect(addresses(book)).toEqual({ a: ["10.173.0.1"] });
   });
 

@@ -29,7 +29,7 @@ const EACH = {
 describe("what charon gets", () => {
   test("a pool for each address; a connection for each lease, and one for anybody", () => {
     const entries = [entry("pod-1", "10.173.0.1", "fd00:173::1")];
-    const { pools, shared, connections } = wantedOf(config(), { entries, window: WINDOW });
+    const { pools, shared, connections } = wantedOf(config(), { entries, window: WINDOW, now: 0 });
     expect(pools).toEqual([
       { name: "10.173.0.1", addrs: "10.173.0.1-10.173.0.1" },
       { name: "fd00_173__1", addrs: "fd00:173::1-fd00:173::1" },
@@ -72,15 +72,27 @@ describe("what charon gets", () => {
     ]);
   });
 
+  test("a connection for where each pod came from last, when there are many, unless it has been away for long", () => {
+    const host = address("10.9.0.7");
+    const online = Array.from({ length: 256 }, (_, index) => ({ ...entry(`p${index}`, `10.173.1.${index}`), host }));
+    const remote = (entries: readonly Entry[], now: number) =>
+      wantedOf(config(), { entries, window: [], now }).connections.map(({ section }) => section.remote_addrs);
+    expect(new Set(remote(online, 0))).toEqual(new Set([undefined]));
+    const away: Entry = { ...entry("away", "10.173.0.1"), host, offline: { since: 0 } };
+    expect(remote([away, ...online], 30_000).slice(0, 2)).toEqual([["10.9.0.7"], ["10.9.0.7"]]);
+    expect(remote([away, ...online], 30_001).slice(0, 2)).toEqual([undefined, ["10.9.0.7"]]);
+    expect(remote([away, ...online], 0).at(-1), "the one for anybody").toBeUndefined();
+  });
+
   test("only the addresses of listen, when there are any", () => {
     const own = config({ pskFile: "/psk", listen: ["10.9.0.254", "fd00:9::fe"] });
-    const [connection] = wantedOf(own, { entries: [], window: WINDOW }).connections;
+    const [connection] = wantedOf(own, { entries: [], window: WINDOW, now: 0 }).connections;
     expect(connection?.section.local_addrs).toEqual(["10.9.0.254", "fd00:9::fe"]);
   });
 
   test("a key and a connection for each identity, and none for anybody; the hub's own owns no key", () => {
     const entries = [entry("c1.eth0@n1", "10.173.0.1"), entry("c1/eth0@n1", "10.173.0.2")];
-    const { shared, connections } = wantedOf(config(EACH), { entries, window: [] });
+    const { shared, connections } = wantedOf(config(EACH), { entries, window: [], now: 0 });
     expect(shared.map(({ owners }) => owners)).toEqual([["c1.eth0@n1"], ["c1/eth0@n1"]]);
     expect(connections.map(({ section }) => (section.remote as Section).id)).toEqual(["c1.eth0@n1", "c1/eth0@n1"]);
     expect(connections.map(({ name }) => name)).toEqual([
@@ -94,7 +106,7 @@ describe("what charon gets", () => {
 describe("loading", () => {
   const nothing: Loaded = { pools: new Map(), shared: new Map(), connections: new Map() };
   const unknown = (...names: string[]) => new Map(names.map((name) => [name, ""]));
-  const wanted = wantedOf(config(), { entries: [entry("a", "10.173.0.1")], window: WINDOW });
+  const wanted = wantedOf(config(), { entries: [entry("a", "10.173.0.1")], window: WINDOW, now: 0 });
   const names = wanted.connections.map(({ name }) => name);
 
   test("into an empty charon brings pools, then keys, then connections, many in one message", () => {
@@ -103,7 +115,7 @@ describe("loading", () => {
     const thousand = Array.from({ length: 1000 }, (_, index) =>
       entry(`p${index}`, `10.173.${index >> 8}.${index & 255}`),
     );
-    const many = planLoad(wantedOf(config(), { entries: thousand, window: WINDOW }), nothing);
+    const many = planLoad(wantedOf(config(), { entries: thousand, window: WINDOW, now: 0 }), nothing);
     expect(many).toHaveLength(6 + 1 + 6);
   });
 
@@ -128,7 +140,7 @@ describe("loading", () => {
       connections: new Map(wanted.connections.map(({ name, section }) => [name, JSON.stringify(section)])),
     };
     expect(planLoad(wanted, loaded)).toEqual([]);
-    const later = wantedOf(config(), { entries: [entry("b", "10.173.0.2")], window: WINDOW.slice(1) });
+    const later = wantedOf(config(), { entries: [entry("b", "10.173.0.2")], window: WINDOW.slice(1), now: 0 });
     const steps = planLoad(later, loaded);
     expect(steps.map((step) => ("sections" in step ? [step.do, Object.keys(step.sections).length] : step.do))).toEqual([
       ["load-conn", 2],

@@ -37,6 +37,19 @@ describe("a charon's configuration", () => {
     expect(text).toMatch(/kernel-netlink \{\n +roam_events = no\n/);
   });
 
+  test("logs errors only of what is to be quiet", () => {
+    const text = strongswanConf({ ...OPTIONS, quiet: ["net", "enc"] });
+    expect(text).toMatch(/default = 1\n +net = 0\n +enc = 0\n/);
+  });
+
+  test("of a pod gives up a hub that is gone within 4 seconds, and hardly ever one that lives behind a lossy link", () => {
+    const { retransmit_timeout: timeout, retransmit_base: base, retransmit_tries: tries } = POD_SETTINGS;
+    const waits = Array.from({ length: Number(tries) + 1 }, (_, index) => Number(timeout) * Number(base) ** index);
+    expect(waits.reduce((sum, wait) => sum + wait, 0)).toBeLessThan(4);
+    // 20 % lost in each direction: question and answer both arrive in 64 of 100 times.
+    expect((1 - 0.8 * 0.8) ** waits.length).toBeLessThan(0.0002);
+  });
+
   test("closes every brace that it opens", () => {
     const text = strongswanConf({ ...OPTIONS, routeMtu: 1320 });
     expect(text.match(/\{/g)?.length).toBe(text.match(/\}/g)?.length);

@@ -3,7 +3,7 @@ import { type Address, parseAddress } from "../../../src/net/address.ts";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
 import type { Link } from "../../../src/netlink/links.ts";
 import type { Route } from "../../../src/netlink/routes.ts";
-import { meshMtu, type Underlay } from "../../../src/node/underlay.ts";
+import { fittingMtu, insideOf, meshMtu, type Underlay } from "../../../src/node/underlay.ts";
 
 describe("the MTU of a mesh device", () => {
   test("is 1420 over Ethernet, for IPv4 and IPv6 outside alike", () => {
@@ -42,6 +42,24 @@ describe("the MTU of a mesh device", () => {
 
   test("is Ethernet's on a node without any route", () => {
     expect(meshMtu({ links: [], subnets: [], routes: [] }, [address("10.9.0.2")], "podvpn0")).toBe(1420);
+  });
+});
+
+describe("an MTU that is too small for IPv6", () => {
+  test("is refused when IPv6 goes through the tunnel, with what the underlay needs", () => {
+    expect(fittingMtu(1280, [prefix("10.1.0.0/16"), prefix("fd00::/64")])).toBe(1280);
+    expect(() => fittingMtu(1279, [prefix("10.1.0.0/16"), prefix("fd00::/64")])).toThrow(
+      "leave 1279 bytes for the tunnel, and fd00::/64 is IPv6, which needs 1280; give these links an MTU of at least 1360",
+    );
+  });
+
+  test("is fine for IPv4 alone", () => {
+    expect(fittingMtu(1200, [prefix("10.1.0.0/16")])).toBe(1200);
+  });
+
+  test("counts what peers are allowed and the device's own addresses", () => {
+    const addresses = [{ address: address("fd00::1"), prefixLength: 64 }];
+    expect(insideOf({ meshPrefixes: [prefix("10.1.0.0/16")], addresses })).toEqual(["10.1.0.0/16", "fd00::1/128"]);
   });
 });
 
