@@ -14,8 +14,9 @@ UDP ports 500 and 4500. SIGTERM and SIGINT stop it and take all of it away.
 Started again after it was killed, it takes over the pods that are online.
 
 leases lists the pods that are online, and those whose virtual IPs are kept
-until they come back, with the time that is left for that (KEPT). AGE, IN and OUT begin anew when keys are
-renewed: AGE every 4 hours, the bytes received and sent every hour.
+until they come back, with the time that is left for that (KEPT). AGE, IN and
+OUT begin anew when keys are renewed: AGE every 4 hours, the bytes received and
+sent every hour.
 
 clear takes away what is left of a hub that was killed, or whose daemon died:
 until then its guard stays, so that nothing leaves in plain. The leases stay.

@@ -16,8 +16,9 @@ export const help = `
 Usage: podvpn uninstall [--bin-dir DIR] [--force] [--dry-run]
 
 Removes the names that "podvpn install" made, and every trace of podvpn on this
-node: WireGuard devices with their routes and rules, the node's charon,
-/var/lib/podvpn (with the node's private keys), /run/podvpn. What others put under those names stays.
+node: WireGuard devices with their routes and rules, the node's charon, its
+refusal of virtual subnets, /var/lib/podvpn (with the node's private keys, and a
+hub's leases), /run/podvpn. What others put under those names stays.
 Refuses while pods are attached or a hub runs: only the plugin can detach a pod.
 
   --bin-dir DIR  the runtime's directory (/opt/cni/bin)

@@ -1,8 +1,8 @@
 import type { WireguardConfig } from "../config/wireguard.ts";
 import { Code, Fault } from "../fault.ts";
-import type { Address } from "../net/address.ts";
+import { type Address, family } from "../net/address.ts";
 import { tunnelMtu } from "../net/mtu.ts";
-import { family, hostPrefix, type Prefix, prefixOf } from "../net/prefix.ts";
+import { hostPrefix, type Prefix, prefixOf } from "../net/prefix.ts";
 import { listAddresses } from "../netlink/addresses.ts";
 import { type Link, listLinks } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";

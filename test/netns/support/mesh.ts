@@ -15,11 +15,11 @@ export interface MeshNode {
 }
 
 /** A peer as a configuration has it. */
-export interface MeshPeer {
+export type MeshPeer = {
   readonly publicKey: string;
   readonly endpoint: string;
   readonly allowedIPs: readonly string[];
-}
+};
 
 /** Where the nodes keep their private keys: the plugin's default. */
 export const KEY_FILE = "/var/lib/podvpn/wireguard/podvpn0.key";
