@@ -17,7 +17,7 @@ import { score } from "./score.mjs";
 import { setup } from "./setup.mjs";
 
 /** Milliseconds for everything, unless told. */
-const BOUND = 45 * 60_000;
+const BOUND = 90 * 60_000;
 
 /** Milliseconds for one test. */
 const TEST_BOUND = 600_000;
@@ -89,6 +89,7 @@ const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** A machine for one job; on failure its console is kept. */
 async function onMachine(via, timeout, job) {
+  const until = Date.now() + timeout;
   const interrupt = new AbortController();
   const off = onSignals(() => interrupt.abort());
   const rest = { timeout, signal: interrupt.signal, onOutput: (text) => process.stdout.write(text) };
@@ -98,7 +99,7 @@ async function onMachine(via, timeout, job) {
   let code;
   try {
     machine = await boot(directory, interrupt.signal);
-    code = await job(directory, rest);
+    code = await job(directory, { ...rest, timeout: Math.max(until - Date.now(), 1) });
   } catch (error) {
     if (machine !== undefined) console.error(`The end of the machine's console:\n${consoleTail(directory)}`);
     throw error;

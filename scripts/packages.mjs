@@ -40,6 +40,7 @@ export const runtimesPackages = {
 export const labPackages = {
   "qemu-system-x86": "the emulated machine",
   "busybox-static": "its first process",
+  "xz-utils": "unpacks its kernel",
 };
 
 /** For the tests with Kubernetes. */
