@@ -18,9 +18,8 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { join, relative, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { Failure, node, root, run, script } from "./run.mjs";
+import { Failure, isProgram, node, root, run, script } from "./run.mjs";
 import { setup } from "./setup.mjs";
 
 const require = createRequire(import.meta.url);
@@ -253,4 +252,4 @@ async function main() {
   return 0;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) await script(main);
+if (isProgram(import.meta.url)) await script(main);

@@ -1,6 +1,5 @@
 // Types, lint (with the layers and no import cycles) and format. `--fix` mends what can be mended without thought.
-import { pathToFileURL } from "node:url";
-import { bin, run, script } from "./run.mjs";
+import { bin, isProgram, run, script } from "./run.mjs";
 import { setup } from "./setup.mjs";
 
 const steps = {
@@ -32,4 +31,4 @@ async function main() {
   return failed === 0 ? 0 : 1;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) await script(main);
+if (isProgram(import.meta.url)) await script(main);

@@ -4,9 +4,8 @@
 import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { cacheDirectory } from "./cache.mjs";
-import { bin, Failure, node, root, run, script } from "./run.mjs";
+import { bin, Failure, isProgram, node, root, run, script } from "./run.mjs";
 import { score } from "./score.mjs";
 import { setup } from "./setup.mjs";
 
@@ -161,4 +160,4 @@ async function main() {
   return total.failed === 0 ? 0 : 1;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) await script(main);
+if (isProgram(import.meta.url)) await script(main);

@@ -8,11 +8,10 @@ import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { bundle } from "./lab/bundle.mjs";
 import { boot, consoleTail, files, runJob } from "./lab/machine.mjs";
-import { Failure, root, script } from "./run.mjs";
+import { Failure, isProgram, root, script } from "./run.mjs";
 import { score } from "./score.mjs";
 import { setup } from "./setup.mjs";
 
@@ -172,4 +171,4 @@ async function main() {
   return failed === 0 ? 0 : 1;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) await script(main);
+if (isProgram(import.meta.url)) await script(main);

@@ -4,9 +4,8 @@
 import { createHash } from "node:crypto";
 import { accessSync, constants, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
-import { pathToFileURL } from "node:url";
 import { cacheDirectory } from "./cache.mjs";
-import { Failure, root, run, script } from "./run.mjs";
+import { Failure, isProgram, root, run, script } from "./run.mjs";
 
 /** Go modules: the go.mod and go.sum of each pin every version. */
 const modules = { cni: join(root, "scripts/go/cni"), cri: join(root, "scripts/go/cri") };
@@ -105,4 +104,4 @@ async function main() {
   console.log(await cri());
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) await script(main);
+if (isProgram(import.meta.url)) await script(main);

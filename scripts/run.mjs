@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** The project's directory, without a slash at its end. */
 export const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
@@ -71,6 +71,9 @@ export function run(file, args, { env = process.env, capture = false, timeout } 
     );
   });
 }
+
+/** Whether a module is the program that runs, and not imported by it. @param {string} url Its `import.meta.url`. */
+export const isProgram = (url) => process.argv[1] !== undefined && url === pathToFileURL(process.argv[1]).href;
 
 /** Runs `action` as the script's whole work: a {@link Failure} becomes one sentence and exit status 1. */
 export async function script(action) {
