@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Node } from "../../src/testbed/node.ts";
 import { diffSnapshots } from "../../src/testbed/snapshot.ts";
+import { eventually } from "./support/eventually.ts";
 import { HUB_DIRECTORY, Hub, hubCharonPid } from "./support/hub.ts";
 import { CONFIG, HubBed, join, KEYS, OWN, PLAIN } from "./support/hub-bed.ts";
 
@@ -12,6 +13,10 @@ beforeEach(async () => {
   hubNode = bed.hubNode;
 });
 afterEach(() => bed[Symbol.asyncDispose]());
+
+async function leasesOnDisk(): Promise<string> {
+  return (await hubNode.exec(["cat", "/var/lib/podvpn/hub/leases.json"], { check: false })).stdout;
+}
 
 describe("a hub that did not end as it should", () => {
   test("killed: is started again without the pods' noticing, and still puts everything back in the end", async () => {
@@ -57,6 +62,8 @@ describe("a hub that did not end as it should", () => {
     await using first = await Hub.start(hubNode);
     await using one = await bed.client(1);
     const [ip] = (await one.join(join("a"))).virtualIPs;
+    // Until then, some milliseconds, the address is known to charon alone, and would be lost with it.
+    await eventually("the lease is on disk", 5000, async () => (await leasesOnDisk()).includes('"a"'));
     const capture = await bed.testbed.capture();
     await hubNode.exec(["kill", "-KILL", await hubCharonPid(hubNode)]);
     expect(await first.program.ended).toBe("exit status 1");
