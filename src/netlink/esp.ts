@@ -1,6 +1,6 @@
 import { type Address, addressBytes, parseAddress } from "../net/address.ts";
 import { attribute } from "./attributes.ts";
-import { concat, u8, u16, u32, zeros } from "./bytes.ts";
+import { concat, u8, u16, u32, u64, zeros } from "./bytes.ts";
 import { changed, NetlinkError } from "./error.ts";
 import { af } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "./message.ts";
@@ -33,7 +33,7 @@ function probeState(): Uint8Array {
     u8(IPPROTO_ESP),
     zeros(3),
     padded(LOOPBACK),
-    NO_LIMITS,
+    LIMITS,
     zeros(32), // lifetime so far
     zeros(12), // statistics
     u32(0), // sequence
@@ -62,8 +62,11 @@ function fixed(text: string, length: number): Uint8Array {
 const LOOPBACK = parseAddress("127.0.0.1") as Address;
 /** Network byte order. */
 const SPI = Uint8Array.of(0x70, 0x6f, 0x64, 0x01);
-/** XFRM_INF for the limits of bytes and packets, none of time. */
-const NO_LIMITS = concat(new Uint8Array(32).fill(0xff), zeros(32));
+/**
+ * struct xfrm_lifetime_cfg: XFRM_INF for the limits of bytes and packets; of time, five seconds after it was added
+ * (hard_add_expires_seconds): who is killed before the removal leaves nothing behind for long, in a namespace that stays.
+ */
+const LIMITS = concat(new Uint8Array(32).fill(0xff), zeros(8), u64(5n), zeros(16));
 const IPPROTO_ESP = 50;
 const MODE_TUNNEL = 1;
 const XFRM_MSG_NEWSA = 0x10;
