@@ -88,7 +88,7 @@ export function vpnFields() {
       schema: z.enum(["pod", "node"]),
       default: "pod",
       expected: "pod or node",
-      docs: "Whose charon it is: `pod` gives each pod one of its own, in its namespace. `node` has one for all pods of the node, and gives each an XFRM interface (`ipsec0`): a tenth of the memory, keys out of the pod's reach; for kernels with ESP and XFRM interfaces only.",
+      docs: "Whose charon it is: `pod` gives each pod one of its own, in its namespace. `node` has one for all pods of the node, and gives each an XFRM interface (`ipsec0`): no process for each pod, keys out of the pod's reach; for kernels with ESP and XFRM interfaces only.",
     },
     dpd: {
       schema: wholeSeconds(3600),
