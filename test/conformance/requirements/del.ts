@@ -16,7 +16,7 @@ export const del = requirements("Section 2: DEL", [
       const before = await subject.node.snapshot();
       await attached.added();
       requireSuccess(await attached.del());
-      const left = diffSnapshots(before, await subject.node.snapshot());
+      const left = await settled(async () => diffSnapshots(before, await subject.node.snapshot()));
       must(left.length === 0, `after DEL there is still: ${left.join("; ")}`);
     },
   },
@@ -81,7 +81,7 @@ export const del = requirements("Section 2: DEL", [
       const before = await subject.node.snapshot();
       requireError(await attached.add({ title: "ADD into no namespace", variables: { CNI_NETNS: "/run/netns/none" } }));
       requireSuccess(await attached.del({ title: "DEL after a failed ADD" }));
-      const left = diffSnapshots(before, await subject.node.snapshot());
+      const left = await settled(async () => diffSnapshots(before, await subject.node.snapshot()));
       must(left.length === 0, `after a failed ADD and DEL there is still: ${left.join("; ")}`);
     },
   },
@@ -103,6 +103,18 @@ export const del = requirements("Section 2: DEL", [
   },
 ]);
 
+/** Milliseconds: the kernel removes the links of a namespace some time after the namespace. */
+const SETTLING = 3000;
+
+/** What is left, when it has had time to go. */
+async function settled(differences: () => Promise<string[]>): Promise<string[]> {
+  const until = performance.now() + SETTLING;
+  for (;;) {
+    const left = await differences();
+    if (left.length === 0 || performance.now() > until) return left;
+  }
+}
+
 type Attached = Awaited<ReturnType<Subject["attached"]>>;
 
 /** ADD, a misfortune, DEL: on the node nothing may be left but what was there. */
@@ -119,7 +131,9 @@ async function leavesNothing(
   await misfortune(attached);
   requireSuccess(await attached.del({ title, ...options }));
   // In a chain the interface is another plugin's: its DEL comes after ours.
-  const left = diffSnapshots(before, ofNode(await subject.node.snapshot())).filter((line) => !isForeign(subject, line));
+  const left = await settled(async () =>
+    diffSnapshots(before, ofNode(await subject.node.snapshot())).filter((line) => !isForeign(subject, line)),
+  );
   must(left.length === 0, `after ${title} there is still: ${left.join("; ")}`);
 }
 
