@@ -1,6 +1,7 @@
 import { diffSnapshots } from "../../../src/testbed/snapshot.ts";
 import { requireError, requireSuccess } from "../support/outcome.ts";
 import { requirements } from "../support/requirement.ts";
+import { settled } from "../support/settled.ts";
 import type { Subject } from "../support/subject.ts";
 import { must } from "../support/violation.ts";
 
@@ -102,18 +103,6 @@ export const del = requirements("Section 2: DEL", [
     },
   },
 ]);
-
-/** Milliseconds: the kernel removes the links of a namespace some time after the namespace. */
-const SETTLING = 3000;
-
-/** What is left, when it has had time to go. */
-async function settled(differences: () => Promise<string[]>): Promise<string[]> {
-  const until = performance.now() + SETTLING;
-  for (;;) {
-    const left = await differences();
-    if (left.length === 0 || performance.now() > until) return left;
-  }
-}
 
 type Attached = Awaited<ReturnType<Subject["attached"]>>;
 

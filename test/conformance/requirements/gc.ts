@@ -1,6 +1,7 @@
 import { diffSnapshots } from "../../../src/testbed/snapshot.ts";
 import { requireError, requireSilentSuccess } from "../support/outcome.ts";
 import { requirements } from "../support/requirement.ts";
+import { settled } from "../support/settled.ts";
 import type { Subject } from "../support/subject.ts";
 import { must, mustBeSame } from "../support/violation.ts";
 
@@ -31,8 +32,9 @@ export const gc = requirements(
         await attached.added();
         await attached.vanish();
         requireSilentSuccess(await collect(subject, []));
-        const after = ofNode(await subject.node.snapshot());
-        const left = diffSnapshots(before, after).filter((line) => !isForeign(subject, line));
+        const left = await settled(async () =>
+          diffSnapshots(before, ofNode(await subject.node.snapshot())).filter((line) => !isForeign(subject, line)),
+        );
         must(left.length === 0, `after GC there is still: ${left.join("; ")}`);
       },
     },
