@@ -2,12 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Bulk } from "../../netns/support/bulk.ts";
 import { addedPod, type Cluster, HUB_ADDRESS, HUB_ADDRESS_6, PLAIN, virtualIP } from "../../netns/support/cluster.ts";
 import { kernelConf, routedConf } from "../../netns/support/kernel-esp.ts";
+import { FRAGMENTS } from "../../netns/support/mesh.ts";
 import { PodvpnHub } from "../../netns/support/podvpn-hub.ts";
 
 // Bad paths, and paths with another MTU. Pod to pod there are two tunnels, by way of the hub.
-
-/** Fragments of the outer packets, which there must not be: of IPv4 (MF or an offset), of IPv6 (extension header 44). */
-const FRAGMENTS = "(ip[6:2] & 0x3fff != 0) or (ip6 and ip6[6] = 44)";
 
 let cluster: Cluster<PodvpnHub>;
 

@@ -4,6 +4,7 @@ import { Capture } from "../../../src/testbed/capture.ts";
 import type { Node } from "../../../src/testbed/node.ts";
 import type { Pod } from "../../../src/testbed/pod.ts";
 import { echo, PLAIN_PAYLOAD } from "../../../src/testbed/traffic.ts";
+import { BRIDGE_ONLY } from "./bridge-only.ts";
 import {
   addedPod,
   BUILT,
@@ -21,16 +22,6 @@ import { FaultyPlugin } from "./faulty.ts";
 import { Gate, HELD } from "./gate.ts";
 import { HUB_VIRTUAL, PodvpnHub } from "./podvpn-hub.ts";
 import { BOUND_PAYLOAD, Receiver, signalCharon, spoof, Talkers, Wires } from "./wire.ts";
-
-/** The reference bridge plugin alone, with a way out. */
-const BRIDGE_ONLY = {
-  cniVersion: "1.0.0",
-  name: "plain",
-  type: "bridge",
-  bridge: "cni1",
-  isDefaultGateway: true,
-  ipam: { type: "host-local", ranges: [[{ subnet: "172.18.1.0/24" }], [{ subnet: "fd00:172:18:1::/64" }]] },
-};
 
 /** A bridge without a port that is up sends nothing, also no marker of a capture. */
 const EMPTY_PORT =

@@ -4,6 +4,7 @@ import type { Node } from "../../../src/testbed/node.ts";
 import type { Pod } from "../../../src/testbed/pod.ts";
 import { echo, PLAIN_PAYLOAD } from "../../../src/testbed/traffic.ts";
 import type { DataPlane } from "../../../src/wireguard/device.ts";
+import { BRIDGE_ONLY } from "./bridge-only.ts";
 import { BUILT } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
 import { failure } from "./failed-add.ts";
@@ -13,16 +14,6 @@ import { ENCRYPTED, keyPair, Mesh, nodeAddress, nodeAddress6, PLAIN } from "./me
 import { ensureBy, killWireguardGo, reboot, withoutDevice } from "./mesh-device.ts";
 import { mountedOver } from "./mounted.ts";
 import { BOUND_PAYLOAD, Receiver, spoof, Talkers } from "./wire.ts";
-
-/** The reference bridge plugin alone, with a way out. */
-const BRIDGE_ONLY = {
-  cniVersion: "1.0.0",
-  name: "plain",
-  type: "bridge",
-  bridge: "cni1",
-  isDefaultGateway: true,
-  ipam: { type: "host-local", ranges: [[{ subnet: "172.18.1.0/24" }], [{ subnet: "fd00:172:18:1::/64" }]] },
-};
 
 const REMOVED_WITH_LAST_POD = { wireguard: { removeWithLastPod: true } };
 
