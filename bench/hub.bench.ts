@@ -1,6 +1,6 @@
-// node bench/hub.bench.ts [--pods N] [--charons N]: a hub with many pods, killed and restarted. Prints a table.
+// npm run bench -- hub [--pods N] [--charons N]: a hub with many pods, killed and restarted. Prints a table.
 // The pods are connections of a few charons, each on a machine of its own, so that the hub, not a thousand processes
-// of pods, is what is measured. `npm run bench` sets up what it needs.
+// of pods, is what is measured.
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { connect, type Vici } from "vici";

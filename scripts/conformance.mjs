@@ -1,13 +1,12 @@
 // The CNI conformance suite: the ring of the project's own tests, or any plugin at all:
 //   node scripts/conformance.mjs --dir DIR --type TYPE --conf FILE [--version V] [--path DIR] [--delegate TYPE] [--setup FILE]
 // The last line is always `N passed, N failed`; the exit status says the same.
-import { accessSync, constants, mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { accessSync, constants, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { bin, Failure, node, root, run, script } from "./run.mjs";
-import { score } from "./score.mjs";
+import { Failure, root, script } from "./run.mjs";
 import { setup } from "./setup.mjs";
+import { runVitest } from "./vitest.mjs";
 
 const USAGE = `Usage: npm run test:conformance -- --dir DIR --type TYPE --conf FILE [options]
   --dir DIR         where the plugin is
@@ -71,20 +70,8 @@ function plan(values) {
 /** @returns {Promise<{ passed: number, failed: number }>} */
 async function test({ args, told, need }) {
   await setup({ need: ["root", "apt", "test", "npm", ...need] });
-  const directory = mkdtempSync(join(tmpdir(), "podvpn-conformance-"));
-  try {
-    const report = join(directory, "report.json");
-    const reporters = ["--reporter=verbose", "--reporter=json", `--outputFile.json=${report}`];
-    const env = { ...process.env, ...(told === undefined ? {} : { PODVPN_CONFORMANCE: told }) };
-    const { code, timedOut } = await run(node, [bin("vitest"), "run", ...args, ...reporters], {
-      env,
-      timeout: TIMEOUT,
-    });
-    if (timedOut) throw new Failure(`The suite was killed: it must end within ${TIMEOUT / 60_000} minutes.`);
-    return score(report, code);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const env = told === undefined ? {} : { PODVPN_CONFORMANCE: told };
+  return await runVitest(args, { env, timeout: TIMEOUT, reporter: "verbose" });
 }
 
 await script(async () => {

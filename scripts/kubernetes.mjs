@@ -5,9 +5,9 @@ import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, renameSy
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { cacheDirectory } from "./cache.mjs";
-import { bin, Failure, isProgram, node, root, run, script } from "./run.mjs";
-import { score } from "./score.mjs";
+import { Failure, isProgram, root, run, script } from "./run.mjs";
 import { setup } from "./setup.mjs";
+import { runVitest } from "./vitest.mjs";
 
 /** The Go module whose go.mod and go.sum pin every version. */
 const module = join(root, "test/kubernetes");
@@ -124,25 +124,6 @@ function directories(path) {
   }
 }
 
-async function runRing(files) {
-  const directory = mkdtempSync(join(tmpdir(), "podvpn-test-"));
-  try {
-    const report = join(directory, "report.json");
-    const reporters = ["--reporter=verbose", "--reporter=json", `--outputFile.json=${report}`];
-    const { code, timedOut } = await run(
-      node,
-      [bin("vitest"), "run", "--project", "kubernetes", ...reporters, ...files],
-      {
-        timeout: RING_BOUND,
-      },
-    );
-    if (timedOut) throw new Failure(`The tests were killed: they must end within ${RING_BOUND / 60_000} minutes.`);
-    return score(report, code);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
-
 async function main() {
   let total = { passed: 0, failed: 1 };
   try {
@@ -150,7 +131,7 @@ async function main() {
     await setup({ need: ["root", "apt", "test", "kubernetes", "npm", "build"] });
     removeForgotten();
     await buildPrograms();
-    total = await runRing(files);
+    total = await runVitest(["--project", "kubernetes", ...files], { timeout: RING_BOUND, reporter: "verbose" });
   } catch (error) {
     console.error(error instanceof Failure ? error.message : error);
   } finally {

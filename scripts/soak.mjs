@@ -1,12 +1,9 @@
 // Random faults for as long as one likes: node scripts/soak.mjs [--events N] [--seed S]
 // Without a seed it is another soak each time; which, is told. The last line is `N passed, N failed`.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { bin, Failure, node, run, script } from "./run.mjs";
-import { score } from "./score.mjs";
+import { Failure, script } from "./run.mjs";
 import { setup } from "./setup.mjs";
+import { runVitest } from "./vitest.mjs";
 
 const EVENTS = 200;
 
@@ -26,21 +23,10 @@ function options() {
 
 async function soak({ events, seed }) {
   console.log(`${events} events of seed ${seed}; again: npm run test:soak -- --events ${events} --seed ${seed}`);
-  const directory = mkdtempSync(join(tmpdir(), "podvpn-test-"));
-  try {
-    const report = join(directory, "report.json");
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const timeout = events * BOUND_OF_EVENT + BOUND_OF_REST;
-    const env = { ...process.env, PODVPN_SOAK_EVENTS: String(events), PODVPN_SOAK_SEED: String(seed) };
-    const { code, timedOut } = await run(node, [bin("vitest"), "run", "--project", "soak", ...reporters], {
-      env,
-      timeout,
-    });
-    if (timedOut) throw new Failure(`The soak was killed: it must end within ${timeout / 60_000} minutes.`);
-    return score(report, code);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  return await runVitest(["--project", "soak"], {
+    env: { PODVPN_SOAK_EVENTS: String(events), PODVPN_SOAK_SEED: String(seed) },
+    timeout: events * BOUND_OF_EVENT + BOUND_OF_REST,
+  });
 }
 
 await script(async () => {

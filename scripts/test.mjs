@@ -1,13 +1,10 @@
 // All tests, or one ring of them: node scripts/test.mjs [unit|fuzz|build|netns|conformance|runtimes|soak|lab|all]
 // The last line is always `N passed, N failed`, over all suites; the exit status says the same.
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { check } from "./check.mjs";
 import { runLab } from "./lab.mjs";
-import { bin, Failure, node, run } from "./run.mjs";
-import { score } from "./score.mjs";
+import { Failure } from "./run.mjs";
 import { setup } from "./setup.mjs";
+import { runVitest } from "./vitest.mjs";
 
 /** In the order in which they run: the quick ones first. What each needs besides npm packages. */
 const rings = {
@@ -63,21 +60,6 @@ async function part(name, action) {
 /** Milliseconds until everything must have ended. */
 const remaining = () => Math.max(deadline - Date.now(), 1);
 
-async function runRing(name) {
-  const directory = mkdtempSync(join(tmpdir(), "podvpn-test-"));
-  try {
-    const report = join(directory, "report.json");
-    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${report}`];
-    const args = [bin("vitest"), "run", "--project", name, ...reporters];
-    const { code, timedOut } = await run(node, args, { timeout: remaining() });
-    if (timedOut)
-      throw new Failure(`${name} was killed: everything together must end within ${BOUND / 60_000} minutes.`);
-    return score(report, code);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
-}
-
 async function main(wanted) {
   const names = wanted === "all" ? Object.keys(rings) : [wanted];
   if (names.some((name) => !(name in rings))) {
@@ -96,7 +78,8 @@ async function main(wanted) {
   for (const name of names) {
     await part(name, async () => {
       await setup({ need: rings[name].filter((what) => what === "reference" || what === "build") });
-      return name in runners ? runners[name](remaining()) : runRing(name);
+      if (name in runners) return await runners[name](remaining());
+      return await runVitest(["--project", name], { timeout: remaining(), bound: BOUND });
     });
   }
 }

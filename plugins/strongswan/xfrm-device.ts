@@ -1,13 +1,14 @@
 import type { SharedTunnel, StrongswanAttachment } from "../../src/attachment/record.ts";
 import { Code, Fault } from "../../src/fault.ts";
+import { tunnelRoute } from "../../src/guard/tunnel-route.ts";
 import { removeTunnelRule, tunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { TUNNEL_TABLE } from "../../src/ipsec/strongswan-conf.ts";
-import { type Address, family } from "../../src/net/address.ts";
-import { hostPrefix, prefixLength } from "../../src/net/prefix.ts";
+import { family } from "../../src/net/address.ts";
+import { hostPrefix, type Prefix, prefixLength } from "../../src/net/prefix.ts";
 import { ensureAddress, type LinkAddress, listAddresses } from "../../src/netlink/addresses.ts";
 import { deleteLink, getLink, type Link, listLinks, moveLink, setLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
-import { ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route } from "../../src/netlink/routes.ts";
+import { ensureRoute, isRoute, listRoutes, type Route } from "../../src/netlink/routes.ts";
 import { ensureRule, listRules, type Rule } from "../../src/netlink/rules.ts";
 import { nameOnNode } from "../../src/node/charon/if-id.ts";
 import type { Netns } from "../../src/os/namespace.ts";
@@ -90,20 +91,10 @@ function deviceAddresses({ virtualIPs }: XfrmDevice, index: number): LinkAddress
   }));
 }
 
-/** As charon's own: to each virtual subnet from the virtual IP of its family. */
+/** To each virtual subnet from the virtual IP of its family. */
 function deviceRoutes({ virtualSubnets, virtualIPs }: XfrmDevice, oif: number): Route[] {
-  return virtualSubnets.map((dst) => {
-    const src: Address | undefined = virtualIPs.find((address) => family(address) === family(dst));
-    return {
-      dst,
-      type: "unicast",
-      table: TUNNEL_TABLE,
-      scope: family(dst) === 4 ? "link" : "universe",
-      oif,
-      protocol: PROTOCOL_PODVPN,
-      ...(src === undefined ? {} : { src }),
-    };
-  });
+  const sourceFor = (dst: Prefix) => virtualIPs.find((address) => family(address) === family(dst));
+  return virtualSubnets.map((dst) => tunnelRoute(dst, oif, sourceFor(dst)));
 }
 
 function deviceRules({ rulePriority, virtualSubnets }: XfrmDevice): Rule[] {

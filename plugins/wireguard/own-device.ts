@@ -4,6 +4,7 @@ import { fnv1a64 } from "../../src/attachment/record.ts";
 import type { WireguardConfig } from "../../src/config/wireguard.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import { missingOfGuard } from "../../src/guard/apply.ts";
+import { tunnelRoute } from "../../src/guard/tunnel-route.ts";
 import { removeTunnelRule, tunnelRule } from "../../src/guard/tunnel-rule.ts";
 import { TUNNEL_TABLE } from "../../src/ipsec/strongswan-conf.ts";
 import { type Address, family } from "../../src/net/address.ts";
@@ -11,7 +12,7 @@ import { ensureAddress, listAddresses } from "../../src/netlink/addresses.ts";
 import { getLink, moveLink, setLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute } from "../../src/netlink/open.ts";
-import { ensureRoute, isRoute, listRoutes, PROTOCOL_PODVPN, type Route } from "../../src/netlink/routes.ts";
+import { ensureRoute, isRoute, listRoutes, type Route } from "../../src/netlink/routes.ts";
 import { ensureRule, listRules } from "../../src/netlink/rules.ts";
 import { requireFitting } from "../../src/node/fitting.ts";
 import { describeChange } from "../../src/node/missing.ts";
@@ -176,18 +177,7 @@ export async function missingOfOwnDevice(check: OwnCheck): Promise<string[]> {
 
 /** With addresses of its own the kernel chooses among those; without, the pod is what it is on its link. */
 function ownRoutes({ meshPrefixes }: WireguardAttachment, own: OwnDevice, oif: number): Route[] {
-  return meshPrefixes.map((dst) => {
-    const src = sourceFor(family(dst), own);
-    return {
-      dst,
-      type: "unicast",
-      table: TUNNEL_TABLE,
-      scope: family(dst) === 4 ? "link" : "universe",
-      oif,
-      protocol: PROTOCOL_PODVPN,
-      ...(src === undefined ? {} : { src }),
-    };
-  });
+  return meshPrefixes.map((dst) => tunnelRoute(dst, oif, sourceFor(family(dst), own)));
 }
 
 function sourceFor(version: 4 | 6, { addresses, sources }: OwnDevice): Address | undefined {

@@ -1,5 +1,4 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Address, parseAddress } from "../../src/net/address.ts";
 import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
@@ -39,36 +38,31 @@ import {
   removePolicy,
   type WantedPolicy,
 } from "../../src/netlink/xfrm.ts";
-import { inNetns, type Netns, openNetns } from "../../src/os/namespace.ts";
+import { inNetns } from "../../src/os/namespace.ts";
+import { BareNetns } from "./support/bare-netns.ts";
 
 // Each test has a network namespace of its own, without a name; what we do there is compared with what iproute2 sees,
 // and the other way round. `ip` is the judge: it shares no code with us.
 
-let holder: ChildProcess;
+let bare: BareNetns;
 let nl: Netlink;
 let xfrm: Netlink;
 
 beforeEach(async () => {
-  // `cat` ends with our end of its stdin: nothing survives us, however we end.
-  holder = spawn("unshare", ["--net", "sh", "-c", "echo ready; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
-  if (holder.stdout === null) throw new TypeError("no stdout");
-  await once(holder.stdout, "data");
-  using netns = openNetns(`/proc/${holder.pid}/ns/net`);
-  nl = inNetns(netns, openRoute);
-  xfrm = inNetns(netns, openXfrm);
+  bare = await BareNetns.create();
+  nl = inNetns(bare.netns, openRoute);
+  xfrm = inNetns(bare.netns, openXfrm);
 });
 
 afterEach(async () => {
   nl.close();
   xfrm.close();
-  const gone = once(holder, "exit");
-  holder.stdin?.end();
-  await gone;
+  await bare[Symbol.asyncDispose]();
 });
 
 /** Runs a command in the test's namespace. */
 function run(command: string): string {
-  return execFileSync("nsenter", [`--net=/proc/${holder.pid}/ns/net`, "sh", "-ec", command], { encoding: "utf8" });
+  return bare.shell(command);
 }
 
 /** Runs statements in a process of its own in the test's namespace, with a socket `nl`. */
@@ -81,7 +75,7 @@ function program(statements: string) {
     ${statements}`;
   const node = [process.execPath, "--experimental-transform-types", "--input-type=module", "-e", script];
   const options = { encoding: "utf8", timeout: 20_000 } as const;
-  return spawnSync("nsenter", [`--net=/proc/${holder.pid}/ns/net`, ...node], options);
+  return spawnSync("nsenter", [`--net=${bare.path}`, ...node], options);
 }
 
 /** What `ip -j` prints, as it documents it nowhere: objects of whatever the command shows. */
@@ -221,24 +215,17 @@ describe("links", () => {
 });
 
 describe("a link that is moved to another namespace", () => {
-  let target: ChildProcess;
-  let netns: Netns;
+  let target: BareNetns;
   let there: Netlink;
 
   beforeEach(async () => {
-    target = spawn("unshare", ["--net", "sh", "-c", "echo ready; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
-    if (target.stdout === null) throw new TypeError("no stdout");
-    await once(target.stdout, "data");
-    netns = openNetns(`/proc/${target.pid}/ns/net`);
-    there = inNetns(netns, openRoute);
+    target = await BareNetns.create();
+    there = inNetns(target.netns, openRoute);
   });
 
   afterEach(async () => {
     there.close();
-    netns[Symbol.dispose]();
-    const gone = once(target, "exit");
-    target.stdin?.end();
-    await gone;
+    await target[Symbol.asyncDispose]();
   });
 
   async function names(): Promise<string[]> {
@@ -249,7 +236,7 @@ describe("a link that is moved to another namespace", () => {
     await addLink(nl, { kind: "veth", name: "p0", peer: "p1", group: 174 });
     const { index } = await link("p0");
     await setLink(nl, index, { up: true, mtu: 1380 });
-    await moveLink(nl, index, { netns, name: "wg0" });
+    await moveLink(nl, index, { netns: target.netns, name: "wg0" });
     expect(await getLink(nl, "p0")).toBeUndefined();
     expect(await getLink(there, "wg0")).toMatchObject({ index, mtu: 1380, up: false, group: 174, kind: "veth" });
   });
@@ -257,16 +244,16 @@ describe("a link that is moved to another namespace", () => {
   test("takes its new name at once, although its old one is taken there", async () => {
     await addLink(there, { kind: "bridge", name: "p0" });
     const { index } = await pair();
-    await moveLink(nl, index, { netns, name: "wg0" });
+    await moveLink(nl, index, { netns: target.netns, name: "wg0" });
     expect(await names()).toEqual(["lo", "p0", "wg0"]);
   });
 
   test("has come with its old name when the new one is taken there, and the error says which", async () => {
     await addLink(there, { kind: "bridge", name: "wg0" });
     const { index } = await pair();
-    await expect(moveLink(nl, index, { netns, name: "wg0" })).rejects.toMatchObject({
+    await expect(moveLink(nl, index, { netns: target.netns, name: "wg0" })).rejects.toMatchObject({
       errno: "EEXIST",
-      operation: `move link ${index} to ${netns.path} as wg0`,
+      operation: `move link ${index} to ${target.netns.path} as wg0`,
     });
     expect(await names()).toEqual(["lo", "p0", "wg0"]);
   });
@@ -274,15 +261,15 @@ describe("a link that is moved to another namespace", () => {
   test("stays when both its names are taken there", async () => {
     await addLink(there, { kind: "veth", name: "wg0", peer: "p0" });
     const { index } = await pair();
-    await expect(moveLink(nl, index, { netns, name: "wg0" })).rejects.toMatchObject({ errno: "EEXIST" });
+    await expect(moveLink(nl, index, { netns: target.netns, name: "wg0" })).rejects.toMatchObject({ errno: "EEXIST" });
     expect(await link("p0")).toMatchObject({ index });
   });
 
   test("stays when it has gone, or is one that cannot be moved", async () => {
-    await expect(moveLink(nl, 4242, { netns, name: "wg0" })).rejects.toMatchObject({ errno: "ENODEV" });
+    await expect(moveLink(nl, 4242, { netns: target.netns, name: "wg0" })).rejects.toMatchObject({ errno: "ENODEV" });
     await addLink(nl, { kind: "bridge", name: "br7" });
     const { index } = await link("br7");
-    await expect(moveLink(nl, index, { netns, name: "wg0" })).rejects.toMatchObject({ errno: "EINVAL" });
+    await expect(moveLink(nl, index, { netns: target.netns, name: "wg0" })).rejects.toMatchObject({ errno: "EINVAL" });
     expect(await link("br7")).toMatchObject({ index });
     expect(await names()).toEqual(["lo"]);
   });
@@ -296,8 +283,7 @@ describe("generic netlink", () => {
   let generic: Netlink;
 
   beforeEach(() => {
-    using netns = openNetns(`/proc/${holder.pid}/ns/net`);
-    generic = inNetns(netns, openGeneric);
+    generic = inNetns(bare.netns, openGeneric);
   });
   afterEach(() => generic.close());
 
@@ -473,7 +459,7 @@ describe("routes", () => {
       { length: 20_000 },
       (_, n) => `route add blackhole 10.${n >> 8}.${n & 255}.0/24 proto 173`,
     );
-    execFileSync("nsenter", [`--net=/proc/${holder.pid}/ns/net`, "ip", "-batch", "-"], { input: lines.join("\n") });
+    bare.exec(["ip", "-batch", "-"], lines.join("\n"));
     const ours = await listRoutes(nl, { family: 4, table: Table.main });
     expect(new Set(ours.map(({ dst }) => dst)).size).toBe(20_000);
   });
@@ -807,7 +793,7 @@ describe("waiting", () => {
     const noise = Array.from({ length: 3000 }, (_, n) => `address add 10.20.${n >> 8}.${n & 255}/32 dev p0`);
     // Synchronous: while it runs nothing is read, and the socket overflows (ENOBUFS) before the address comes.
     const input = [...noise, "address add 10.173.0.5/32 dev p0"].join("\n");
-    execFileSync("nsenter", [`--net=/proc/${holder.pid}/ns/net`, "ip", "-batch", "-"], { input });
+    bare.exec(["ip", "-batch", "-"], input);
     expect(await found).toMatchObject({ address: "10.173.0.5" });
   });
 });

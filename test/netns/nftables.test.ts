@@ -1,30 +1,23 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
 import { ensureTable, ensureTableAs, listTables, removeTables } from "../../src/nftables/apply.ts";
 import { missingOfTable } from "../../src/nftables/missing.ts";
 import type { PrefixSet, Rule, Table } from "../../src/nftables/table.ts";
-import { type Netns, openNetns } from "../../src/os/namespace.ts";
+import type { Netns } from "../../src/os/namespace.ts";
+import { BareNetns } from "./support/bare-netns.ts";
 
 // Each test has a network namespace of its own, without a name. `nft` is the judge: it shares no code with us.
 
-let holder: ChildProcess;
+let bare: BareNetns;
 let netns: Netns;
 
 beforeEach(async () => {
-  // `cat` ends with our end of its stdin: nothing survives us, however we end.
-  holder = spawn("unshare", ["--net", "sh", "-c", "echo ready; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
-  if (holder.stdout === null) throw new TypeError("no stdout");
-  await once(holder.stdout, "data");
-  netns = openNetns(`/proc/${holder.pid}/ns/net`);
+  bare = await BareNetns.create();
+  netns = bare.netns;
 });
 
 afterEach(async () => {
-  netns[Symbol.dispose]();
-  const ended = once(holder, "exit");
-  holder.stdin?.end();
-  await ended;
+  await bare[Symbol.asyncDispose]();
 });
 
 function nft(...args: readonly string[]): string {
@@ -33,8 +26,7 @@ function nft(...args: readonly string[]): string {
 
 /** Runs a program in the test's namespace. @throws Error when it fails. */
 function inside(...argv: readonly string[]): string {
-  const enter = ["--target", String(holder.pid), "--net", ...argv];
-  return execFileSync("nsenter", enter, { encoding: "utf8", stdio: "pipe" });
+  return bare.exec(argv);
 }
 
 function prefix(text: string): Prefix {

@@ -1,39 +1,33 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { addLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { openRoute, openXfrm } from "../../src/netlink/open.ts";
 import { addPolicy, ensureNoPolicy, listPolicies, listStates } from "../../src/netlink/xfrm.ts";
 import { ensureNoState, removeState, removeXfrmOf } from "../../src/netlink/xfrm-states.ts";
-import { inNetns, openNetns } from "../../src/os/namespace.ts";
+import { inNetns } from "../../src/os/namespace.ts";
+import { BareNetns } from "./support/bare-netns.ts";
 import { prefix } from "./support/hub.ts";
 
 // In a namespace without a name; `ip` is the judge. A kernel without ESP can still reserve an SPI, which makes a state.
 
-let holder: ChildProcess;
+let bare: BareNetns;
 let nl: Netlink;
 let xfrm: Netlink;
 
 beforeEach(async () => {
-  holder = spawn("unshare", ["--net", "sh", "-c", "echo ready; exec cat"], { stdio: ["pipe", "pipe", "inherit"] });
-  if (holder.stdout === null) throw new TypeError("no stdout");
-  await once(holder.stdout, "data");
-  using netns = openNetns(`/proc/${holder.pid}/ns/net`);
-  nl = inNetns(netns, openRoute);
-  xfrm = inNetns(netns, openXfrm);
+  bare = await BareNetns.create();
+  nl = inNetns(bare.netns, openRoute);
+  xfrm = inNetns(bare.netns, openXfrm);
 });
 
 afterEach(async () => {
   nl.close();
   xfrm.close();
-  const gone = once(holder, "exit");
-  holder.stdin?.end();
-  await gone;
+  await bare[Symbol.asyncDispose]();
 });
 
 function run(command: string): string {
-  return execFileSync("nsenter", [`--net=/proc/${holder.pid}/ns/net`, "sh", "-ec", command], { encoding: "utf8" });
+  return bare.shell(command);
 }
 
 const OUT = { direction: "out", src: prefix("10.173.0.1/32"), dst: prefix("10.173.0.0/16") } as const;
