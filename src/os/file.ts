@@ -54,8 +54,13 @@ export function writeDurable(path: string, data: string | Uint8Array): void {
   mkdirPrivate(directory);
   translated(path, () => removeAbandoned(path));
   writeAtomic(path, data);
-  translated(directory, () => {
-    const fd = openSync(directory, "r");
+  syncDirectory(directory);
+}
+
+/** Has the names in a directory on the disk when it returns, also if the machine's power fails then. @throws Fault 5. */
+export function syncDirectory(path: string): void {
+  translated(path, () => {
+    const fd = openSync(path, "r");
     try {
       fsyncSync(fd);
     } finally {
@@ -124,6 +129,11 @@ function writeSynced(path: string, data: string | Uint8Array, mode: number): voi
 /** The file's text, or undefined when there is none. @throws Fault 5 for every other failure. */
 export function readText(path: string): string | undefined {
   return absent(path, () => readFileSync(path, "utf8"));
+}
+
+/** When the file's bytes were last changed, in milliseconds since 1970; undefined when there is none. @throws Fault 5. */
+export function modifiedAt(path: string): number | undefined {
+  return translated(path, () => statSync(path, { throwIfNoEntry: false })?.mtimeMs);
 }
 
 /** Names in a directory, or none when it does not exist. @throws Fault 5 for every other failure. */
