@@ -44,10 +44,15 @@ export async function add(call: AddCall, config: WireguardConfig, log: Log): Pro
   trace("ready to add");
   const record = firstRecord(call, config);
   const work: Work = { call, config, directory, netns, lock, node, pod, undo, released, record, log };
-  const { attach } = config.attach === "node" ? await import("./attach-node.ts") : await import("./attach-pod.ts");
+  const { attach } = await attachBy(config);
   const result = await attach(work);
   undo.move();
   return result;
+}
+
+function attachBy({ attach, agent }: WireguardConfig): Promise<{ attach: (work: Work) => Promise<Result> }> {
+  if (agent) return import("./attach-agent.ts");
+  return attach === "node" ? import("./attach-node.ts") : import("./attach-pod.ts");
 }
 
 /** Clears away what a killed ADD left, in the same, locked directory. */

@@ -51,7 +51,10 @@ export async function check(call: CheckCall, config: WireguardConfig, log: Log):
     ...(await missingMasquerade(record)),
   ];
   const missing = ofPod.map((what) => `missing: ${what}`);
-  if (record.own === undefined) missing.push(...(await checkNode(call, config, directory, node, log)));
+  if (config.agent) {
+    const { missingOfAgents } = await import("./agent.ts");
+    missing.push(...(await missingOfAgents(node)));
+  } else if (record.own === undefined) missing.push(...(await checkNode(call, config, directory, node, log)));
   else {
     log.write("info", `data plane of ${record.interface}: ${record.own.dataPlane}`);
     const shared = { node, pod, lockFd: lock.fd };
@@ -59,13 +62,9 @@ export async function check(call: CheckCall, config: WireguardConfig, log: Log):
     missing.push(...(await missingOfOwnDevice({ ...shared, config, directory, record, netns, own: record.own })));
   }
   if (missing.length > 0) {
-    throw new Fault(
-      Code.checkFailed,
-      missing.join("; "),
-      record.own === undefined ? `${AGAIN}: the ADD of any pod of this network mends the node` : AGAIN,
-    );
+    throw new Fault(Code.checkFailed, missing.join("; "), remedyOf(config, record));
   }
-  trimDeviceLog(record.own === undefined ? deviceDirectory(record.interface) : directory);
+  if (!config.agent) trimDeviceLog(record.own === undefined ? deviceDirectory(record.interface) : directory);
   if (record.delegate === undefined || record.linkResult === undefined) return;
   const { containerID, ifname } = call;
   const bridge = { call, containerID, ifname, config: record.delegate, netns: call.netns, args: record.args };
@@ -73,6 +72,11 @@ export async function check(call: CheckCall, config: WireguardConfig, log: Log):
 }
 
 const AGAIN = "delete the pod, so that it is added again";
+
+function remedyOf({ agent }: WireguardConfig, { own }: WireguardAttachment): string {
+  if (agent) return `see that podvpn agent runs (\`systemctl status podvpn\`): it mends the node; or ${AGAIN}`;
+  return own === undefined ? `${AGAIN}: the ADD of any pod of this network mends the node` : AGAIN;
+}
 
 /** @throws Fault 108 when the device was gone; it is there again then. */
 async function checkNode(

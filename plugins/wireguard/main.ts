@@ -1,6 +1,6 @@
 import { type ConfigSubject, configContext, NO_POD } from "../../src/attachment/context.ts";
 import { logged } from "../../src/attachment/logged.ts";
-import type { Call, Plugin } from "../../src/cni/dispatch.ts";
+import type { AddCall, Call, CheckCall, Plugin } from "../../src/cni/dispatch.ts";
 import type { WireguardConfig } from "../../src/config/wireguard.ts";
 import { trace } from "../../src/os/trace.ts";
 
@@ -9,14 +9,14 @@ export async function plugin(): Promise<Plugin> {
   return {
     add: (call) =>
       logged("ADD", call, async (log) => {
-        const [config, { add }] = await Promise.all([configOf(call, call), import("./add.ts")]);
+        const [config, { add }] = await Promise.all([wholeConfigOf(call), import("./add.ts")]);
         trace("modules loaded, configuration read");
         return add(call, config, log);
       }),
     del: (call) => logged("DEL", call, async () => (await import("./del.ts")).del(call)),
     check: (call) =>
       logged("CHECK", call, async (log) => {
-        const [config, { check }] = await Promise.all([configOf(call, call), import("./check.ts")]);
+        const [config, { check }] = await Promise.all([wholeConfigOf(call), import("./check.ts")]);
         return check(call, config, log);
       }),
     gc: (call) => logged("GC", call, async () => (await import("./gc.ts")).gc(call)),
@@ -26,6 +26,12 @@ export async function plugin(): Promise<Plugin> {
         return status(call, config, log);
       }),
   };
+}
+
+/** With what the agent has, where the tunnels are its. */
+async function wholeConfigOf(call: AddCall | CheckCall): Promise<WireguardConfig> {
+  const config = await configOf(call, call);
+  return config.agent ? (await import("./agent.ts")).withAgents(config) : config;
 }
 
 async function configOf(call: Call, subject: ConfigSubject): Promise<WireguardConfig> {

@@ -1,3 +1,4 @@
+import { secondPort } from "../agent/wireguard/slots.ts";
 import { type Attachment, isStrongswan, isWireguard, listAttachments } from "../attachment/record.ts";
 import { Code, Fault } from "../fault.ts";
 import { type Address, family } from "../net/address.ts";
@@ -7,9 +8,12 @@ import { type Link, listLinks } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { openRoute } from "../netlink/open.ts";
 import { listRoutes, lookupRoute, Table } from "../netlink/routes.ts";
+import { type GuardRecord, listGuards } from "../node/guards.ts";
+import { AGENT_NETWORK } from "../node/record.ts";
 import { addressesOf } from "../status/attachments.ts";
-import { type DeviceView, listDevices, readDevice } from "../status/devices.ts";
+import { type DeviceRef, type DeviceView, listDevices, readDevice } from "../status/devices.ts";
 import { hubAddresses } from "../status/hubs.ts";
+import { meshPeerAddresses } from "../status/mesh-peers.ts";
 import type { CaptureLink, Target } from "./capture.ts";
 import type { Scope } from "./scope.ts";
 
@@ -25,8 +29,8 @@ export interface TargetRequest {
 const USUAL_PORT = 51_820;
 
 /**
- * What to look for on this node: the virtual subnets and meshes of what is attached, on the links by which their tunnels
- * go.
+ * What to look for on this node: the virtual subnets and meshes of what is attached, and what its agent guards, on the
+ * links by which their tunnels go.
  * @throws Fault 7 when there is nothing to look for, or no link to look at.
  */
 export async function findTarget(request: TargetRequest): Promise<Target> {
@@ -34,39 +38,67 @@ export async function findTarget(request: TargetRequest): Promise<Target> {
   const strongswan = attachments.flatMap(({ directory, record }) =>
     isStrongswan(record) ? [{ directory, record }] : [],
   );
-  const [devices, hubs] = await Promise.all([Promise.all(listDevices().map(readDevice)), hubAddresses(strongswan)]);
+  const [devices, hubs, mesh] = await Promise.all([
+    Promise.all(listDevices().flatMap(withOthers).map(readDevice)),
+    hubAddresses(strongswan),
+    meshPeerAddresses(),
+  ]);
   const peers = devices.flatMap(({ peers }) => peers.flatMap(({ endpoint }) => endpoint ?? []));
-  const endpoints = [...new Set([...hubs, ...peers.map(({ address }) => address)])];
-  const found = [...devices.map(({ listenPort }) => listenPort), ...peers.map(({ port }) => port)];
-  const ports = [...new Set([...request.ports, ...found.filter((port) => port !== 0)])];
+  const endpoints = [...new Set([...hubs, ...mesh, ...peers.map(({ address }) => address)])];
+  const ports = [...new Set([...request.ports, ...devices.flatMap(wireguardPorts)])];
   const records = attachments.map(({ record }) => record);
+  const tunnels = [
+    ...devices.map((device) => device.interface),
+    ...listGuards().flatMap((guard) => [guard.interface, ...(guard.otherDevices ?? [])]),
+  ];
   using nl = openRoute();
   return {
-    scopes: requireScopes(request.prefixes.length > 0 ? [named(request)] : scopesOf(records, devices)),
-    links: await findLinks(nl, request.interfaces, endpoints, devices),
+    scopes: requireScopes(request.prefixes.length > 0 ? [named(request)] : scopesOf(records, listGuards())),
+    links: await findLinks(nl, request.interfaces, endpoints, tunnels),
     endpoints,
     wireguardPorts: ports.length > 0 ? ports : [USUAL_PORT],
   };
 }
+
+/** With the device that the agent has beside its first one while its key changes. */
+function withOthers(ref: DeviceRef): DeviceRef[] {
+  if (ref.of === "pod") return [ref];
+  const others = ref.record.otherDevices ?? [];
+  return [ref, ...others.map((name): DeviceRef => ({ of: "node", record: { ...ref.record, interface: name } }))];
+}
+
+/**
+ * The UDP ports of a device and of its peers; of an agent's also those to which they go while keys change: that may begin
+ * while the capture runs. Pure.
+ */
+export function wireguardPorts({ network, listenPort, peers }: Pick<DeviceView, "network" | "listenPort" | "peers">) {
+  const now = [listenPort, ...peers.flatMap(({ endpoint }) => endpoint?.port ?? [])].filter((port) => port !== 0);
+  const next = network === AGENT_NETWORK ? now.map(secondPort).filter((port) => port <= LAST_PORT) : [];
+  return [...new Set([...now, ...next])];
+}
+
+const LAST_PORT = 65_535;
 
 function named({ prefixes }: TargetRequest): Scope {
   return { prefixes, except: [] };
 }
 
 /**
- * What must not be seen in plain, of what is attached and of the devices. Of a full tunnel, which holds every address,
- * it is the addresses of the pods themselves. Pure.
+ * What must not be seen in plain, of what is attached and of what the node's devices guard. Of a full tunnel, which holds
+ * every address, it is the addresses of the pods themselves. Pure.
  */
-export function scopesOf(attachments: readonly Attachment[], devices: readonly Pick<DeviceView, "ref">[]): Scope[] {
+export function scopesOf(
+  attachments: readonly Attachment[],
+  guards: readonly Pick<GuardRecord, "interface" | "guarded">[],
+): Scope[] {
   const pods = attachments.map((record): Scope => {
     if (isStrongswan(record)) return scope(record.virtualSubnets, record.excluded, record.virtualIPs);
     return scope(record.meshPrefixes, record.own?.excluded ?? [], addressesOf(record));
   });
-  const nodes = devices.flatMap(({ ref }): Scope[] => {
-    if (ref.of === "pod") return []; // told by its attachment
-    const users = attachments.filter(isWireguard).filter(({ own }) => own === undefined);
-    const own = users.filter((record) => record.interface === ref.record.interface).flatMap(addressesOf);
-    return [scope(ref.record.guarded, [], own)];
+  const users = attachments.filter(isWireguard).filter(({ own }) => own === undefined);
+  const nodes = guards.map((guard): Scope => {
+    const own = users.filter((record) => record.interface === guard.interface).flatMap(addressesOf);
+    return scope(guard.guarded, [], own);
   });
   return [...pods, ...nodes].filter(({ prefixes }) => prefixes.length > 0);
 }
@@ -92,13 +124,12 @@ async function findLinks(
   nl: Netlink,
   names: readonly string[],
   endpoints: readonly Address[],
-  devices: readonly DeviceView[],
+  tunnels: readonly string[],
 ): Promise<CaptureLink[]> {
   const links = await listLinks(nl);
   if (names.length > 0) return names.map((name) => captureLink(linkNamed(name, links)));
-  const tunnels = new Set(devices.map((device) => device.interface));
   const byIndex = new Map(
-    links.filter(({ name, index }) => index !== LOOPBACK && !tunnels.has(name)).map((link) => [link.index, link]),
+    links.filter(({ name, index }) => index !== LOOPBACK && !tunnels.includes(name)).map((link) => [link.index, link]),
   );
   const towards = await oifsTowards(nl, endpoints);
   for (const candidates of [towards, await defaultOifs(nl)]) {

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import type { Target } from "../capture/capture.ts";
 import { type Prefix, parsePrefix, prefixLength } from "../net/prefix.ts";
-import { type Terminal, UsageError } from "./command.ts";
+import { type Form, type Options, type Terminal, UsageError } from "./command.ts";
 
 export const help = `
 Usage: podvpn capture [--seconds N] [--interface IF]... [--prefix PREFIX]...
@@ -13,46 +13,62 @@ every packet from or to an address of the prefixes, also behind VLAN tags, and
 ARP and neighbour discovery for one. The first ten of those are shown, never
 what they carry. Needs root and tcpdump.
 
-  --seconds N      how long; Ctrl-C ends it earlier and counts as well (10)
-  --interface IF   where (the interfaces by which hubs and peers are reached,
-                   else those of the default routes); may be given repeatedly
-  --prefix PREFIX  what must not be seen in plain (the virtual subnets and mesh
-                   prefixes of this node's pods and devices; of a full tunnel
-                   the addresses of its pods); may be given repeatedly
-  --port PORT      also a UDP port of WireGuard (those of this node's devices
-                   and of their peers; where there are none, 51820); may be
-                   given repeatedly
-  --json           an object instead of text: verdict (encrypted, plain,
-                   nothing, incomplete), interfaces, prefixes, seconds,
-                   encrypted (and in it wireguard, esp, espInUdp), plain (and
-                   in it first: the packets), signalling, each with packets and
-                   bytes; dropped
-
-Exit status: 0 when traffic went by and all of it was encrypted; 1 when a packet
-went in plain, or the capture failed; 2 for wrong arguments; 3 when nothing is
-proved: no traffic went by, or the kernel had to drop packets.
+Looked for are the virtual subnets and mesh prefixes of this node's pods and
+devices, and all prefixes of other nodes that the node's agent guards, whether
+its tunnels are WireGuard or IPsec; of a full tunnel the addresses of its pods.
 
 Key exchange and keep-alives are told apart: they carry no traffic and prove
 nothing. A packet is what the kernel hands over: with segmentation done by the
 network card, several on the wire. Not looked into are tunnels of others (VXLAN,
 GRE). On a hub with kernel ESP, received packets are seen a second time after
 they were decrypted: capture beside it instead.
+
+Options:
+  --seconds N      how long; Ctrl-C ends it earlier and counts as well (10)
+  --interface IF   where (the interfaces by which hubs and peers are reached,
+                   else those of the default routes); may be given repeatedly
+  --prefix PREFIX  what must not be seen in plain, instead of what this node
+                   has; may be given repeatedly
+  --port PORT      also a UDP port of WireGuard (those of this node's devices
+                   and of their peers; where there are none, 51820); may be
+                   given repeatedly
+  --json           an object instead of text
+
+With --json:
+  verdict     encrypted, plain, nothing or incomplete
+  interfaces, prefixes, seconds
+  encrypted   packets and bytes, and the same of wireguard, esp and espInUdp
+  plain       packets and bytes; first: the packets that are shown
+  signalling  packets and bytes
+  dropped     packets that were lost before they were looked at
+
+Exit status:
+  0  traffic went by and all of it was encrypted
+  1  a packet went in plain, or the capture failed
+  2  wrong arguments
+  3  nothing is proved: no traffic went by, or the kernel had to drop packets
+
+Examples:
+  podvpn capture
+  podvpn capture --seconds 3600 --json | jq .verdict
+  podvpn capture --interface eth1 --prefix 10.101.0.0/16   # on a router
 `;
+
+const OPTIONS = {
+  seconds: { type: "string", default: "10" },
+  interface: { type: "string", multiple: true, default: [], value: "interface" },
+  prefix: { type: "string", multiple: true, default: [] },
+  port: { type: "string", multiple: true, default: [] },
+  json: { type: "boolean", default: false },
+} satisfies Options;
+
+export const forms: readonly Form[] = [{ options: OPTIONS }];
 
 /** As many as a day has. */
 const LONGEST = 86_400;
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      seconds: { type: "string", default: "10" },
-      interface: { type: "string", multiple: true, default: [] },
-      prefix: { type: "string", multiple: true, default: [] },
-      port: { type: "string", multiple: true, default: [] },
-      json: { type: "boolean", default: false },
-    },
-  });
+  const { values } = parseArgs({ args: [...args], options: OPTIONS });
   const seconds = wholeNumber("--seconds", values.seconds, LONGEST);
   const prefixes = values.prefix.map(capturedPrefix);
   const ports = values.port.map((text) => wholeNumber("--port", text, 65_535));

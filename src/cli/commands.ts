@@ -14,8 +14,13 @@ export const commands: readonly Command[] = [
   },
   {
     name: "status",
-    summary: "list this node's pods and devices, and whether all is well",
+    summary: "tell how this node is: agent, peers, pods, devices",
     load: () => import("./status.ts"),
+  },
+  {
+    name: "doctor",
+    summary: "find what keeps pods apart, and the command that mends it",
+    load: () => import("./doctor.ts"),
   },
   {
     name: "wg",
@@ -23,9 +28,24 @@ export const commands: readonly Command[] = [
     load: () => import("./wg.ts"),
   },
   {
+    name: "graph",
+    summary: "show the mesh: its nodes, its tunnels, and how they are",
+    load: () => import("./graph.ts"),
+  },
+  {
     name: "capture",
     summary: "count what leaves this node encrypted, and what in plain",
     load: () => import("./capture.ts"),
+  },
+  {
+    name: "agent",
+    summary: "join this node with all others, and keep it joined",
+    load: () => import("./agent.ts"),
+  },
+  {
+    name: "rotate",
+    summary: "give this node new keys, without losing a packet",
+    load: () => import("./rotate.ts"),
   },
   {
     name: "hub",
@@ -36,6 +56,11 @@ export const commands: readonly Command[] = [
     name: "demo",
     summary: "show the plugins at work, in namespaces of this machine",
     load: () => import("./demo.ts"),
+  },
+  {
+    name: "completion",
+    summary: "print a script that completes podvpn's commands in a shell",
+    load: () => import("./completion.ts"),
   },
   {
     name: "version",

@@ -5,7 +5,7 @@ import type { Mode } from "../demo/mode.ts";
 import { labelOf, modes } from "../demo/modes.ts";
 import { ownExecutable } from "../os/executable.ts";
 import { takeDown } from "../testbed/kept.ts";
-import { type Terminal, UsageError } from "./command.ts";
+import { type Form, type Options, type Terminal, UsageError } from "./command.ts";
 
 export const help = `
 Usage: podvpn demo [strongswan | wireguard] [--keep | --down]
@@ -13,14 +13,32 @@ Usage: podvpn demo [strongswan | wireguard] [--keep | --down]
 Shows the plugins at work on machines made of network namespaces: three nodes
 with two pods each; who reaches whom, what goes over the wire, what happens when
 a charon or a wireguard-go is killed, and what is left in the end. Without a
-plugin's name it shows one after the other. Takes some seconds, needs root, the
-plugin's data plane (strongSwan, wireguard-go), the reference CNI plugins,
-tcpdump and ping, changes nothing on this machine and leaves nothing behind.
-Exit status 1: not all was as it should be.
+plugin's name it shows one after the other.
 
+Takes some seconds, needs root, the plugin's data plane (strongSwan,
+wireguard-go), the reference CNI plugins, tcpdump and ping, changes nothing on
+this machine and leaves nothing behind.
+
+Options:
   --keep  leave it up, and tell how to look around
   --down  take down what --keep left
+
+Exit status:
+  0    all was as it should be
+  1    not all was, or it could not begin
+  130  it was interrupted (129 by SIGHUP, 143 by SIGTERM); all is taken down
+
+Examples:
+  podvpn demo
+  podvpn demo wireguard --keep; podvpn demo --down
 `;
+
+const OPTIONS = {
+  keep: { type: "boolean", default: false },
+  down: { type: "boolean", default: false },
+} satisfies Options;
+
+export const forms: readonly Form[] = [{ options: OPTIONS, operands: modes.map(({ plugin }) => plugin) }];
 
 /** 128 and the signal's number, as a shell has it. */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -36,11 +54,7 @@ class Interrupted extends Error {
 }
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { keep: { type: "boolean", default: false }, down: { type: "boolean", default: false } },
-  });
+  const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
   const chosen = chooseModes(positionals);
   if (values.keep && values.down) throw new UsageError("--keep and --down exclude each other");
   return values.down ? down(chosen, terminal) : show(chosen, terminal, values.keep);

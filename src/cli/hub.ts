@@ -1,7 +1,9 @@
 import { parseArgs } from "node:util";
 import type { HubConfig } from "../config/hub.ts";
 import { Code, Fault } from "../fault.ts";
-import { type Terminal, UsageError } from "./command.ts";
+import { type Form, type Option, type Options, type Terminal, UsageError } from "./command.ts";
+
+const RUN_DIRECTORY = "/run/podvpn/hub";
 
 export const help = `
 Usage: podvpn hub --config FILE [--discard-damaged-leases]
@@ -21,22 +23,52 @@ sent every hour.
 clear takes away what is left of a hub that was killed, or whose daemon died:
 until then its guard stays, so that nothing leaves in plain. The leases stay.
 
-  --config FILE    the configuration (conf-examples/hub.yaml)
-  --directory DIR  the configuration's \`directory\` (/run/podvpn/hub)
+Options:
+  --config FILE    the configuration
+  --directory DIR  the configuration's \`directory\` (${RUN_DIRECTORY})
   --json           a list of objects instead of a table
   --discard-damaged-leases
                    when the file with the leases is damaged, keep it aside and
                    begin without: pods may get other virtual IPs
+
+With --json:
+  identity, virtualIPs, online
+  of one that is online   remoteHost, since, bytesIn, bytesOut
+  of one that is not      offlineSince, keptUntil (null: for ever)
+
+Exit status:
+  0  the hub was stopped; leases, clear: done
+  1  it could not start, or its daemon died
+
+Files:
+  ${RUN_DIRECTORY}      of the hub that runs: its daemon's socket and log
+  /var/lib/podvpn/hub  leases, kept over a restart
+
+Examples:
+  podvpn hub --config hub.yaml       # conf-examples/hub.yaml
+  podvpn hub leases
+  podvpn hub leases --json | jq -r '.[] | select(.online) | .identity'
 `;
 
-const DIRECTORY = { type: "string", default: "/run/podvpn/hub" } as const;
+const DIRECTORY = { type: "string", default: RUN_DIRECTORY, value: "directory" } satisfies Option;
+
+const OPTIONS = {
+  run: { config: { type: "string", value: "file" }, "discard-damaged-leases": { type: "boolean" } },
+  leases: { directory: DIRECTORY, json: { type: "boolean" } },
+  clear: { directory: DIRECTORY },
+} satisfies Record<string, Options>;
+
+export const forms: readonly Form[] = [
+  { options: OPTIONS.run },
+  { word: "leases", options: OPTIONS.leases },
+  { word: "clear", options: OPTIONS.clear },
+];
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const [word, ...rest] = args;
   if (word === "leases") return leases(rest, terminal);
   if (word === "clear") return clear(rest, terminal);
-  const options = { config: { type: "string" }, "discard-damaged-leases": { type: "boolean" } } as const;
-  const { values } = parseArgs({ args: [...args], options });
+  const { values } = parseArgs({ args: [...args], options: OPTIONS.run });
   if (values.config === undefined) throw new UsageError("--config is missing");
   return serve(await readConfig(values.config), values["discard-damaged-leases"] === true, terminal);
 }
@@ -71,7 +103,7 @@ async function readConfig(file: string): Promise<HubConfig> {
 }
 
 async function leases(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { directory: DIRECTORY, json: { type: "boolean" } } });
+  const { values } = parseArgs({ args: [...args], options: OPTIONS.leases });
   const [{ readLeases }, { leaseJson, leaseTable }, { isatty }] = await Promise.all([
     import("../hub/leases.ts"),
     import("../hub/lease-table.ts"),
@@ -87,7 +119,7 @@ async function leases(args: readonly string[], terminal: Terminal): Promise<numb
 const COLUMNS = 80;
 
 async function clear(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { directory: DIRECTORY } });
+  const { values } = parseArgs({ args: [...args], options: OPTIONS.clear });
   const { clearHub } = await import("../hub/stop.ts");
   const cleared = await clearHub(values.directory);
   terminal.stdout(cleared ? `${values.directory} is cleared\n` : `there is nothing in ${values.directory}\n`);

@@ -9,21 +9,42 @@ import {
   prepareDirectory,
 } from "../os/executable.ts";
 import { type Program, programs } from "../programs.ts";
-import type { Terminal } from "./command.ts";
+import type { Form, Options, Terminal } from "./command.ts";
+
+/** Where runtimes look when nothing else is configured. */
+export const DEFAULT_BIN_DIRECTORY = "/opt/cni/bin";
 
 export const help = `
 Usage: podvpn install [--bin-dir DIR] [--dry-run]
 
 Puts this executable into the directory from which the container runtime takes
 its CNI plugins, once, under all its names: ${programs.join(", ")}.
-Safe while plugins run; what is in place already is left alone.
+Safe while plugins run; what is in place already is left alone. A newer version
+is put over an older one in the same way: pods that are attached notice nothing.
 
-  --bin-dir DIR  the runtime's directory (/opt/cni/bin)
+Options:
+  --bin-dir DIR  the runtime's directory (${DEFAULT_BIN_DIRECTORY})
   --dry-run      only say what would be done
+
+Exit status:
+  0  all names are in place (with --dry-run: nothing is in the way)
+  1  something could not be written
+
+Files:
+  ${DEFAULT_BIN_DIRECTORY}    where runtimes look when nothing else is configured
+  /etc/cni/net.d  where the networks are configured: not written by podvpn
+
+Examples:
+  podvpn install
+  podvpn install --bin-dir /usr/lib/cni --dry-run
 `;
 
-/** Where runtimes look when nothing else is configured. */
-export const DEFAULT_BIN_DIRECTORY = "/opt/cni/bin";
+const OPTIONS = {
+  "bin-dir": { type: "string", default: DEFAULT_BIN_DIRECTORY, value: "directory" },
+  "dry-run": { type: "boolean" },
+} satisfies Options;
+
+export const forms: readonly Form[] = [{ options: OPTIONS }];
 
 export type InstallStep = { readonly do: "copy" | "link"; readonly program: Program };
 
@@ -40,10 +61,7 @@ export function planInstall(current: boolean, linked: readonly Program[]): Insta
 }
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { "bin-dir": { type: "string", default: DEFAULT_BIN_DIRECTORY }, "dry-run": { type: "boolean" } },
-  });
+  const { values } = parseArgs({ args: [...args], options: OPTIONS });
   const source = ownExecutable();
   const directory = resolve(values["bin-dir"]);
   const dryRun = values["dry-run"] === true;

@@ -1,6 +1,6 @@
 import { nearest } from "../config/nearest.ts";
 import { Fault } from "../fault.ts";
-import { type Command, type CommandModule, type Terminal, UsageError } from "./command.ts";
+import { type Command, type Terminal, UsageError } from "./command.ts";
 import { commands } from "./commands.ts";
 
 /**
@@ -21,12 +21,12 @@ export async function main(args: readonly string[], terminal: Terminal, table = 
     terminal.stdout(`${module.help.trim()}\n`);
     return 0;
   }
-  return guarded(command.name, module, rest, terminal);
+  return guarded(command.name, () => module.run(rest, terminal, table), terminal);
 }
 
-async function guarded(name: string, module: CommandModule, args: readonly string[], terminal: Terminal) {
+async function guarded(name: string, run: () => Promise<number>, terminal: Terminal): Promise<number> {
   try {
-    return await module.run(args, terminal);
+    return await run();
   } catch (error) {
     if (error instanceof Fault) {
       terminal.stderr(`podvpn ${name}: ${error.what}\n${error.remedy}\n${error.details ? `${error.details}\n` : ""}`);

@@ -9,7 +9,7 @@ import { type Found, identify, remove } from "../os/executable.ts";
 import { listDirectory, removeIfEmpty } from "../os/file.ts";
 import { programs } from "../programs.ts";
 import { SOCKETS } from "../wireguard/wireguard-go.ts";
-import type { Terminal } from "./command.ts";
+import type { Form, Options, Terminal } from "./command.ts";
 import { DEFAULT_BIN_DIRECTORY } from "./install.ts";
 
 export const help = `
@@ -19,12 +19,37 @@ Removes the names that "podvpn install" made, and every trace of podvpn on this
 node: WireGuard devices with their routes and rules, the node's charon, its
 refusal of virtual subnets, /var/lib/podvpn (with the node's private keys, and a
 hub's leases), /run/podvpn. What others put under those names stays.
-Refuses while pods are attached or a hub runs: only the plugin can detach a pod.
 
-  --bin-dir DIR  the runtime's directory (/opt/cni/bin)
+Refuses while pods are attached or a hub runs: only the plugin can detach a pod.
+A node with an agent leaves the mesh first: podvpn agent --leave.
+
+Options:
+  --bin-dir DIR  the runtime's directory (${DEFAULT_BIN_DIRECTORY})
   --force        do it all the same; what runs then has to be ended by hand
   --dry-run      only say what would be done
+
+Exit status:
+  0  nothing of podvpn is left but what is told of with "keep"
+  1  pods are attached, a hub runs, or something could not be removed
+
+Files:
+  /opt/cni/bin     the plugins
+  /var/lib/podvpn  keys and leases: without them this node is a stranger to its
+                   peers, and pods get other virtual IPs
+  /run/podvpn      what runs now
+
+Examples:
+  podvpn uninstall --dry-run
+  systemctl disable --now podvpn; podvpn agent --leave; podvpn uninstall
 `;
+
+const OPTIONS = {
+  "bin-dir": { type: "string", default: DEFAULT_BIN_DIRECTORY, value: "directory" },
+  force: { type: "boolean" },
+  "dry-run": { type: "boolean" },
+} satisfies Options;
+
+export const forms: readonly Form[] = [{ options: OPTIONS }];
 
 const STATE_DIRECTORY = "/var/lib/podvpn";
 const HUB_DIRECTORY = "hub";
@@ -48,14 +73,7 @@ export function planUninstall(found: ReadonlyMap<string, Found>, traces: readonl
 }
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      "bin-dir": { type: "string", default: DEFAULT_BIN_DIRECTORY },
-      force: { type: "boolean" },
-      "dry-run": { type: "boolean" },
-    },
-  });
+  const { values } = parseArgs({ args: [...args], options: OPTIONS });
   const directory = resolve(values["bin-dir"]);
   const dryRun = values["dry-run"] === true;
   if (!values.force) refuseWhileLive();

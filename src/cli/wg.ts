@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { Code, Fault } from "../fault.ts";
 import type { Secret } from "../secret.ts";
 import type { PublicKey } from "../wireguard/key.ts";
-import { type Terminal, UsageError } from "./command.ts";
+import { type Form, type Options, type Terminal, UsageError } from "./command.ts";
 
 /** Of the interface that a configuration has unless it says otherwise. */
 const DEFAULT_FILE = "/var/lib/podvpn/wireguard/podvpn0.key";
@@ -21,19 +21,52 @@ pubkey prints the public key again: of a file, of a device of podvpn's that
 runs, or of a private key on standard input (-).
 
 show prints podvpn's WireGuard devices, the node's and those of single pods,
-with their peers. No private or preshared key is ever printed. Exit status 1
-when a device does not work.
+with their peers. No private or preshared key is ever printed.
 
-  --file FILE     the private key (${DEFAULT_FILE})
+A node with an agent needs neither genkey nor pubkey: its agent makes the key,
+and tells the other nodes. See podvpn status for its peers.
+
+Options:
+  --file FILE     the private key
+                  (${DEFAULT_FILE})
   --interface IF  the device
-  --json          a list of objects instead of text, each with: interface,
-                  attach (node or pod; of a pod also containerID, ifname, and in
-                  Kubernetes pod: namespace, name), network, dataPlane (kernel
-                  or userspace), publicKey, listenPort, fwmark, mtu, up,
-                  problems, peers: publicKey, name, endpoint, allowedIPs,
-                  latestHandshake, receivedBytes, sentBytes,
-                  persistentKeepalive (seconds, 0 for none), hasPresharedKey
+  --json          a list of objects instead of text
+
+With --json:
+  interface, network, mtu, up, listenPort, fwmark, publicKey
+  attach        node or pod; of a pod also containerID, ifname, and in
+                Kubernetes pod: namespace, name
+  dataPlane     kernel or userspace
+  problems      in words; empty when the device works
+  peers         publicKey, name, endpoint, allowedIPs, latestHandshake,
+                receivedBytes, sentBytes, persistentKeepalive (seconds, 0 for
+                none), hasPresharedKey
+
+Exit status:
+  0  done; for show: every device works
+  1  not; for show: a device does not work
+
+Files:
+  ${DEFAULT_FILE}
+      of the interface that a configuration has unless it says otherwise
+
+Examples:
+  podvpn wg genkey
+  wg genkey | podvpn wg pubkey -
+  podvpn wg show --json | jq '.[].peers[] | .name, .latestHandshake'
 `;
+
+const OPTIONS = {
+  genkey: { file: { type: "string", default: DEFAULT_FILE, value: "file" } },
+  pubkey: { file: { type: "string", value: "file" }, interface: { type: "string", value: "interface" } },
+  show: { json: { type: "boolean" } },
+} satisfies Record<string, Options>;
+
+export const forms: readonly Form[] = [
+  { word: "genkey", options: OPTIONS.genkey },
+  { word: "pubkey", options: OPTIONS.pubkey, operands: ["-"] },
+  { word: "show", options: OPTIONS.show, operands: "interface" },
+];
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const [word, ...rest] = args;
@@ -44,7 +77,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
 }
 
 async function genkey(args: readonly string[], terminal: Terminal): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { file: { type: "string", default: DEFAULT_FILE } } });
+  const { values } = parseArgs({ args: [...args], options: OPTIONS.genkey });
   const { makePrivateKey, publicKeyOf, writePrivateKey } = await import("../wireguard/keys.ts");
   const file = resolve(values.file);
   const key = await makePrivateKey();
@@ -62,7 +95,7 @@ async function genkey(args: readonly string[], terminal: Terminal): Promise<numb
 async function pubkey(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
-    options: { file: { type: "string" }, interface: { type: "string" } },
+    options: OPTIONS.pubkey,
     allowPositionals: true,
   });
   const unknown = positionals.find((word) => word !== "-");
@@ -107,7 +140,7 @@ async function ofDevice(name: string): Promise<PublicKey> {
 async function show(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
-    options: { json: { type: "boolean" } },
+    options: OPTIONS.show,
     allowPositionals: true,
   });
   const [name, another] = positionals;

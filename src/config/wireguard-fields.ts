@@ -18,6 +18,12 @@ export function wireguardFields() {
       expected: "node or pod",
       docs: "`node`: all pods of the node are routed through one WireGuard device on it. `pod`: each pod has a WireGuard device of its own inside of it.",
     },
+    agent: {
+      schema: z.boolean(),
+      default: false,
+      expected: "true or false",
+      docs: "Whether `podvpn agent` on this node has the tunnels: pods are routed through its device to whatever nodes it finds, and nothing else is given in `wireguard`. An ADD waits for the agent: until it runs, the runtime is told to try again.",
+    },
     interface: {
       schema: z.string().check(z.regex(INTERFACE_NAME)),
       default: "podvpn0",

@@ -18,6 +18,8 @@ export type { WantedPeer } from "./wireguard-peer.ts";
 /** The `wireguard` plugin's configuration: parsed, complete and consistent. */
 export interface WireguardConfig {
   readonly attach: "node" | "pod";
+  /** The tunnels are those of `podvpn agent`: interface and prefixes are what it has, and the rest is without meaning. */
+  readonly agent?: true;
   /** Name of the device, on the node or in the pod. */
   readonly interface: string;
   /** Out of `configFile`. */
@@ -66,12 +68,15 @@ export async function parseWireguardConfig(
   const wireguard = parseFields(fields, section, "wireguard");
   const { attach, interface: name, mtu, table } = wireguard.values;
   const issues = [...unknownKeys(fields, section, "wireguard"), ...wireguard.issues];
-  const source = await sourceOf(section, wireguard.values, context, issues);
-  const privateKeyFile = keyPath(wireguard.values, context, issues);
-  const addresses = deviceAddresses(wireguard.values, context, issues);
+  const isAgents = wireguard.values.agent === true;
+  if (isAgents) issues.push(...besidesAgent(section));
+  const source = isAgents ? { peers: [] } : await sourceOf(section, wireguard.values, context, issues);
+  const privateKeyFile = isAgents ? undefined : keyPath(wireguard.values, context, issues);
+  const addresses = isAgents ? [] : deviceAddresses(wireguard.values, context, issues);
   const { ifname } = context;
   const { bridge, ipam } = raw;
-  const compared = { attach, interface: name, ifname, addresses, mtu, table, peers: source.peers, bridge, ipam };
+  const device = isAgents ? undefined : name; // the agent's may have any name
+  const compared = { attach, interface: device, ifname, addresses, mtu, table, peers: source.peers, bridge, ipam };
   const found = [...issues, ...root.issues].map(withoutKeys);
   const [first, ...others] = [...found, ...wireguardInconsistencies(compared)];
   if (first !== undefined) throw issuesFault([first, ...others]);
@@ -91,10 +96,11 @@ function configOf(
   keyFile: string | undefined,
   addresses: readonly InterfaceAddress[],
 ): WireguardConfig {
-  const { attach, interface: name, mtu, table, dataplane, removeWithLastPod } = values;
+  const { attach, agent, interface: name, mtu, table, dataplane, removeWithLastPod } = values;
   const privateKeyFile = keyFile ?? (attach === "node" ? `${KEY_DIRECTORY}/${name}.key` : undefined);
   return {
     attach,
+    ...(agent && { agent }),
     interface: name,
     ...(source.privateKey === undefined ? {} : { privateKey: source.privateKey }),
     ...(source.privateKey !== undefined || privateKeyFile === undefined ? {} : { privateKeyFile }),
@@ -112,6 +118,26 @@ function configOf(
   };
 }
 
+/** What stands beside `agent: true`: it would have no effect, and whoever wrote it thinks that it has. */
+function besidesAgent(section: Readonly<Record<string, unknown>>): Issue[] {
+  const attach: Issue[] =
+    section.attach === "pod"
+      ? [
+          {
+            what: 'wireguard.attach is "pod", and wireguard.agent is true',
+            remedy: "take attach out: its device is the node's",
+          },
+        ]
+      : [];
+  const others = Object.keys(wireguardFields()).filter((key) => key !== "agent" && key !== "attach");
+  const given = others.filter((key) => (section[key] ?? undefined) !== undefined);
+  const issues = given.map((key) => ({
+    what: `wireguard.${key} is given, and wireguard.agent is true`,
+    remedy: "take it out: it is the agent's, which has it in its own configuration or finds it out",
+  }));
+  return [...attach, ...issues];
+}
+
 /** Values are shown, and any of them may be a private key that was put there by mistake. */
 function withoutKeys({ what, remedy }: Issue): Issue {
   return { what: what.replaceAll(/[A-Za-z\d+/]{40,}=/g, "[secret]"), remedy };
@@ -119,7 +145,7 @@ function withoutKeys({ what, remedy }: Issue): Issue {
 
 /** Of a scalar only its type is shown: it may be a key. */
 function noSection(value: unknown): Issue {
-  const remedy = "give an object with peers, peersFile or configFile";
+  const remedy = "give an object with peers, peersFile or configFile, or with agent";
   if (value === undefined || value === null) return { what: "wireguard is missing", remedy };
   return { what: `wireguard is ${kindOf(value)}`, remedy };
 }

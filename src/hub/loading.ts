@@ -1,30 +1,13 @@
-import { ensureTable, removeTables } from "../nftables/apply.ts";
-import { type Table, tableName } from "../nftables/table.ts";
+import { letIn, shutOut } from "../guard/deaf.ts";
 
-/**
- * Keeps a charon that has no configuration yet from hearing anybody: it would refuse with NO_PROPOSAL_CHOSEN, and a pod
- * whose reconnection was refused does not ask again (`keyingtries = 0` covers silence only; strongSwan 5.9.8).
- */
-const LOADING: Table = {
-  family: "inet",
-  name: tableName("hub-loading"),
-  chains: [
-    {
-      name: "ike",
-      type: "filter",
-      hook: "input",
-      priority: 0,
-      rules: [500, 4500].map((udpPort) => ({ matches: [{ udpPort }], action: "drop" })),
-    },
-  ],
-};
+const TABLE = "hub-loading";
 
-/** To be called before charon starts. Idempotent. @throws NetlinkError. */
+/** To be called before charon starts: see {@link shutOut}. Idempotent. @throws NetlinkError. */
 export function shutPodsOut(): Promise<void> {
-  return ensureTable(LOADING);
+  return shutOut(TABLE);
 }
 
 /** To be called when charon has its configuration, and when the hub is taken down. Idempotent. @throws NetlinkError. */
 export function letPodsIn(): Promise<void> {
-  return removeTables([LOADING]);
+  return letIn(TABLE);
 }

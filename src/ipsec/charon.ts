@@ -24,6 +24,11 @@ const LOG_BOUND = 1024;
 /** Milliseconds from SIGTERM to SIGKILL. */
 const GRACE = 2000;
 
+/** Milliseconds that the kernel gets to clear a killed process away. */
+const CLEARING = 20_000;
+
+const SIGKILL = 9;
+
 /** Path of the installed charon-systemd. @throws Fault 101 when there is none. */
 export function charonExecutable(): string {
   const path = findExecutable("charon-systemd", CHARON_DIRECTORIES);
@@ -76,6 +81,27 @@ export function findCharon(directory: string): Pidfd | undefined {
 }
 
 /**
+ * The charon of `directory`, if it runs and answers. One that does not answer (stopped, deadlocked) is killed: with ESP in
+ * the kernel that cuts no traffic. @param timeout Milliseconds. @throws Fault 103 for one that cannot be killed.
+ */
+export async function adoptCharon(directory: string, timeout: number): Promise<Vici | undefined> {
+  using charon = findCharon(directory);
+  if (charon === undefined) return undefined;
+  await using undo = new AsyncDisposableStack();
+  try {
+    const vici = undo.use(await openVici(directory, timeout));
+    await vici.version({ timeout });
+    undo.move();
+    return vici;
+  } catch (error) {
+    if (!(error instanceof ViciError)) throw error;
+  }
+  // Not by SIGTERM: what it would do then is to say good-bye to all peers.
+  if (!charon.signal(SIGKILL) || (await charon.ended(CLEARING))) return undefined;
+  throw new Fault(Code.charon, `process ${charon.pid} does not end`, "see with `ps` what it waits for");
+}
+
+/**
  * Ends the charon of `directory`, if there is one. Its DELETEs leave on SIGTERM, unacknowledged.
  * @param options `grace`: milliseconds from SIGTERM to SIGKILL, {@link GRACE} without it. @throws Fault 103.
  */
@@ -111,9 +137,20 @@ async function open(directory: string, timeout: number, signal: AbortSignal): Pr
   }
 }
 
+/** Commands that change nothing. Those that list by events are none either. */
+const READING: ReadonlySet<string> = new Set([
+  "version",
+  "stats",
+  "subscribe",
+  "getConns",
+  "getKeys",
+  "getShared",
+  "getPools",
+]);
+
 /**
- * Counts each command as an effect, also one that charon refused: what it was told is outside of this process.
- * Around the whole object, so that no command of the package can be forgotten.
+ * Counts each command that may change something as an effect, also one that charon refused: what it was told is outside of
+ * this process. Around the whole object, so that no command of the package can be forgotten.
  */
 function observed(vici: Vici): Vici {
   return new Proxy(vici, {
@@ -122,6 +159,7 @@ function observed(vici: Vici): Vici {
       if (typeof member !== "function" || typeof name !== "string") return member;
       return (...args: unknown[]) => {
         const result: unknown = member.apply(target, args);
+        if (READING.has(name)) return result;
         return result instanceof Promise ? result.finally(() => effect(`vici ${name}`)) : result;
       };
     },

@@ -11,9 +11,10 @@ export type DataPlane = "kernel" | "userspace";
  * time and holds half of the private memory of a fully loaded one (docs/facts/strongswan.md).
  * Order matters: kernel-libipsec before kernel-netlink takes ESP and leaves addresses and routes to it.
  */
-export function pluginList(dataPlane: DataPlane): string {
-  const esp = dataPlane === "userspace" ? "kernel-libipsec " : "";
-  return `random nonce aes gcm sha2 sha1 hmac kdf curve25519 ${esp}kernel-netlink socket-default vici`;
+export function pluginList(dataPlane: DataPlane, further: readonly string[] = []): string {
+  const crypto = ["random", "nonce", "aes", "gcm", "sha2", "sha1", "hmac", "kdf", "curve25519"];
+  const esp = dataPlane === "userspace" ? ["kernel-libipsec"] : [];
+  return [...further, ...crypto, ...esp, "kernel-netlink", "socket-default", "vici"].join(" ");
 }
 
 /** What differs between the charons that podvpn starts. */
@@ -27,6 +28,8 @@ export interface CharonOptions {
   readonly quiet?: readonly string[];
   /** MTU of the routes into the tunnel, in bytes; charon's own choice without it. */
   readonly routeMtu?: number;
+  /** Plugins besides those that every charon has; they come first. One that is not installed is passed over. */
+  readonly plugins?: readonly string[];
   /** Takes no notice of interfaces, addresses and routes that come and go. */
   readonly noRoaming?: boolean;
   /** Further settings of the `charon-systemd` section. */
@@ -45,7 +48,7 @@ export function charonLog(directory: string): string {
 export function strongswanConf(options: CharonOptions): string {
   return render({
     "charon-systemd": {
-      load: pluginList(options.dataPlane),
+      load: pluginList(options.dataPlane, options.plugins),
       journal: { default: -1 },
       filelog: {
         podvpn: {

@@ -84,9 +84,17 @@ export async function ensureRoute(nl: Netlink, route: Route): Promise<boolean> {
   if (await changed(addRoute(nl, route), "EEXIST")) return true;
   const existing = await listRoutes(nl, { family: family(route.dst), table: route.table });
   if (existing.some((candidate) => isRoute(candidate, route))) return false;
+  await replaceRoute(nl, route);
+  return true;
+}
+
+/**
+ * Puts the route in the place of the one to the same destination with the same metric in the table, in one step; adds it
+ * where there is none. @throws NetlinkError
+ */
+export async function replaceRoute(nl: Netlink, route: Route): Promise<void> {
   const body = routeMessage(route, scopeNumber(route.scope));
   await nl.change(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, body, adding(route));
-  return true;
 }
 
 /** Removes the route that agrees in all that is given. @throws NetlinkError ESRCH when there is none. */
@@ -136,6 +144,11 @@ export function isRoute(existing: Route, wanted: Route): boolean {
     (six || existing.scope === wanted.scope) &&
     (wanted.oif === undefined || existing.oif === wanted.oif)
   );
+}
+
+/** Destination, table and metric: the kernel has one route of each, and replaces it by another of the same. Pure. */
+export function routePlace({ dst, table, metric }: Route): string {
+  return `${dst} ${table} ${metric ?? (family(dst) === 6 ? IPV6_METRIC : 0)}`;
 }
 
 /** struct rtmsg and attributes (linux/rtnetlink.h); undefined for what is not IP. */

@@ -15,20 +15,14 @@ import { randomPublicKey } from "../wireguard/keys.ts";
 import { ensureDevice, openDevice } from "../wireguard/open.ts";
 import { applyRouteDifference, routeDifference } from "./differences.ts";
 import { requireFitting } from "./fitting.ts";
+import { listGuards } from "./guards.ts";
 import { nextRecord, sameGuard } from "./next-record.ts";
 import { foreignRoutes, type Observed, observeNode, ownRoutes, ownRules, sameRule } from "./observe.ts";
 import { meshRefusals, meshRoutes, meshRules, PROTOCOL_MESH, recordedTable } from "./plan.ts";
-import {
-  DEVICE_LOCK_WAIT,
-  type DeviceRecord,
-  deviceDirectory,
-  listDeviceRecords,
-  readDeviceRecord,
-  writeDeviceRecord,
-} from "./record.ts";
+import { DEVICE_LOCK_WAIT, type DeviceRecord, deviceDirectory, readDeviceRecord, writeDeviceRecord } from "./record.ts";
 import type { EnsureRequest } from "./request.ts";
 import { deviceSettings, namesToResolve, resolvePeers } from "./settings.ts";
-import { isOfOthers, requireSame } from "./sharing.ts";
+import { isOfOthers, requireNotAgents, requireSame } from "./sharing.ts";
 import { fittingMtu, insideOf, meshMtu } from "./underlay.ts";
 import { setUpDevice } from "./up.ts";
 
@@ -56,6 +50,7 @@ export async function ensureNodeDevice(nl: Netlink, request: EnsureRequest): Pro
   using lock = await lockDirectory(deviceDirectory(name), { create: true, wait: DEVICE_LOCK_WAIT });
   if (lock === undefined) throw new Fault(Code.internal, `${deviceDirectory(name)} was not made`, "report this");
   const previous = readDeviceRecord(name);
+  requireNotAgents(request, previous);
   request.onHeld?.();
   return await ensureLocked(nl, request, lock, previous); // the lock is held until then
 }
@@ -150,7 +145,7 @@ function requireFittingNode(
 
 /** What the other devices of the node refuse to everybody else. */
 function meshesOfOthers(device: string) {
-  return listDeviceRecords()
+  return listGuards()
     .filter((record) => record.interface !== device)
     .flatMap(({ interface: dev, network, guarded }) => guarded.map((prefix) => ({ dev, network, prefix })));
 }

@@ -1,6 +1,6 @@
 import { obstacleText } from "../forwarding/obstacles.ts";
 import { openForwarding } from "../forwarding/open.ts";
-import { applySysctls, mergedSysctls, meshSysctls } from "../forwarding/sysctl.ts";
+import { applySysctls, mergedSysctls, meshSysctls, type SysctlChange } from "../forwarding/sysctl.ts";
 import { type Family, family } from "../net/address.ts";
 import { aggregate } from "../net/aggregate.ts";
 import type { Prefix } from "../net/prefix.ts";
@@ -34,15 +34,8 @@ export async function openNode(nl: Netlink, request: OpenRequest): Promise<strin
   using lock = await lockDirectory(deviceDirectory(device), { create: false, wait: DEVICE_LOCK_WAIT });
   const record = lock === undefined ? undefined : readDeviceRecord(device);
   if (record === undefined) return []; // removed in between: whoever did so does not want it open
-  const families = [...new Set(subnets.map((subnet): Family => family(subnet)))];
-  const interfaces = families.includes(6) ? (await listLinks(nl)).map(({ name }) => name) : [];
-  const changes = meshSysctls({
-    device,
-    families,
-    interfaces,
-    read: readSysctl,
-    ...(podInterface === undefined ? {} : { podInterface }),
-  });
+  const podInterfaces = podInterface === undefined ? [] : [podInterface];
+  const changes = await neededSysctls(nl, { devices: [device], podInterfaces, subnets });
   const podSubnets = aggregate([...record.podSubnets, ...subnets]);
   const isNew = podSubnets.join() !== record.podSubnets.join();
   const next = { ...record, podSubnets, sysctls: mergedSysctls(record.sysctls, changes) };
@@ -55,4 +48,27 @@ export async function openNode(nl: Netlink, request: OpenRequest): Promise<strin
     await applyRouteDifference(nl, { add: routeDifference(meshRefusals(next), refused).add, remove: [] });
   }
   return (await openForwarding({ device, subnets })).map(obstacleText);
+}
+
+/** Between whom the node shall forward, for all pods and devices at once. */
+export interface ForwardingNeeds {
+  /** Of the tunnel. */
+  readonly devices: readonly string[];
+  /** Where the pods' packets come from; empty where that is not known. */
+  readonly podInterfaces: readonly string[];
+  /** Of the pods. */
+  readonly subnets: readonly Prefix[];
+}
+
+/** What of the kernel's settings has to change for it; nothing where all is so already. @throws NetlinkError. */
+export async function neededSysctls(nl: Netlink, needs: ForwardingNeeds): Promise<SysctlChange[]> {
+  const { devices, podInterfaces, subnets } = needs;
+  const families = [...new Set(subnets.map((subnet): Family => family(subnet)))];
+  const interfaces = families.includes(6) ? (await listLinks(nl)).map(({ name }) => name) : [];
+  const request = { families, interfaces, read: readSysctl };
+  const all = devices.flatMap((device) => [
+    ...meshSysctls({ ...request, device }),
+    ...podInterfaces.flatMap((podInterface) => meshSysctls({ ...request, device, podInterface })),
+  ]);
+  return [...new Map(all.map((change) => [change.key, change])).values()];
 }

@@ -31,9 +31,10 @@ export function nextRecord(request: EnsureRequest, previous: DeviceRecord | unde
   };
 }
 
-/** Whether both refuse the same, in the same routing table. Pure. */
+/** Whether both refuse the same, in the same routing table, and let it through the same devices. Pure. */
 export function sameGuard(one: DeviceRecord, other: DeviceRecord): boolean {
-  return one.table === other.table && one.guarded.join() === other.guarded.join();
+  const devices = ({ otherDevices = [] }: DeviceRecord) => otherDevices.join();
+  return one.table === other.table && one.guarded.join() === other.guarded.join() && devices(one) === devices(other);
 }
 
 /** Whether the device itself is the same for both, but for key, port and peers. Pure. */

@@ -4,8 +4,8 @@ import type { Link } from "../netlink/links.ts";
 import type { Netlink } from "../netlink/netlink.ts";
 import { PROTOCOL_PODVPN, type Route, Table } from "../netlink/routes.ts";
 import { listRules, type Rule } from "../netlink/rules.ts";
+import { listGuards } from "./guards.ts";
 import { MESH_REFUSAL_METRIC, meshRefusals, meshRules, PROTOCOL_MESH } from "./plan.ts";
-import { listDeviceRecords } from "./record.ts";
 import { readUnderlay, type Underlay } from "./underlay.ts";
 
 /** What the node has now. */
@@ -27,7 +27,7 @@ export function linkOf(underlay: Underlay, device: string): Link | undefined {
 /** The routes of the mesh that nobody but the device `device` needs: through it, or refusals that no other asks for. */
 export function ownRoutes(underlay: Underlay, device: string): Route[] {
   const index = linkOf(underlay, device)?.index;
-  const others = listDeviceRecords().filter((record) => record.interface !== device);
+  const others = listGuards().filter((record) => record.interface !== device);
   const needed = new Set(others.flatMap((record) => meshRefusals(record)).map(refusalKey));
   return underlay.routes.filter((route) => {
     if (route.protocol !== PROTOCOL_MESH) return false;
@@ -61,7 +61,7 @@ export function sameAddress(one: LinkAddress, other: LinkAddress): boolean {
 
 /** The rules of the mesh that no other device than `device` needs. */
 export function ownRules(observed: Observed, device: string): Rule[] {
-  const others = listDeviceRecords().filter((record) => record.interface !== device);
+  const others = listGuards().filter((record) => record.interface !== device);
   const needed = others.flatMap((record) => meshRules(record));
   return observed.rules.filter(
     (rule) => rule.protocol === PROTOCOL_MESH && !needed.some((other) => sameRule(rule, other)),

@@ -36,6 +36,8 @@ const BEFORE_SRCNAT = -150;
 export interface MeshRequest {
   /** Name of the device. */
   readonly device: string;
+  /** Devices that the guarded prefixes may go through as well: the second one of an agent whose key changes. */
+  readonly otherDevices?: readonly string[];
   /** What is refused wherever it does not go through the device; no two overlap. */
   readonly guarded: readonly Prefix[];
   /** Of the node's own pods; no two overlap. */
@@ -52,15 +54,13 @@ export interface MeshRequest {
  * to the uplink. Source: packets into the device, and out of it to the node's pods, keep theirs, whatever masquerades: a
  * translation to the very same address, as an `accept` ends nothing but its own chain (docs/facts/netfilter.md).
  */
-export function meshTable(request: Pick<MeshRequest, "device" | "guarded" | "podSubnets">): Table {
-  const { device, guarded, podSubnets } = request;
+export function meshTable(request: Pick<MeshRequest, "device" | "otherDevices" | "guarded" | "podSubnets">): Table {
+  const { device, otherDevices = [], guarded, podSubnets } = request;
+  const devices = [device, ...otherDevices];
   const families = ([4, 6] as const).filter((version) => guarded.some((prefix) => family(prefix) === version));
   const drop = (address: "saddr" | "daddr", field: "iifname" | "oifname") =>
     families.map((version): FilterRule => {
-      const other: Match[] = [
-        { device: field, isNot: device },
-        { device: field, isNot: "lo" },
-      ];
+      const other = [...devices, "lo"].map((name): Match => ({ device: field, isNot: name }));
       return { matches: [...other, { address, inSet: SETS[version] }], action: "drop" };
     });
   return {
@@ -75,10 +75,12 @@ export function meshTable(request: Pick<MeshRequest, "device" | "guarded" | "pod
         hook: "postrouting",
         priority: BEFORE_SRCNAT,
         rules: [
-          ...families.map((version): FilterRule => {
-            const into: Match = { device: "oifname", is: device };
-            return { matches: [into, { address: "daddr", inSet: SETS[version] }], action: "keepSource" };
-          }),
+          ...devices.flatMap((name) =>
+            families.map((version): FilterRule => {
+              const into: Match = { device: "oifname", is: name };
+              return { matches: [into, { address: "daddr", inSet: SETS[version] }], action: "keepSource" };
+            }),
+          ),
           // By address: a postrouting chain knows the device that a packet came by only from Linux 5.7 on.
           ...families
             .filter((version) => podSubnets.some((prefix) => family(prefix) === version))
@@ -114,7 +116,11 @@ export function meshDeviceOf(table: string): string | undefined {
  * tunnel for them while there is no bridge (after a boot the peers go on sending) would else leave in plain by the
  * default route. Pure.
  */
-export function meshRefusals({ guarded, podSubnets, table }: Omit<MeshRequest, "device" | "fwmark">): Route[] {
+export function meshRefusals({
+  guarded,
+  podSubnets,
+  table,
+}: Pick<MeshRequest, "guarded" | "podSubnets" | "table">): Route[] {
   const own = table === undefined ? [] : guarded.map((dst) => meshRefusal(dst, table));
   const inMain = new Set([...guarded, ...podSubnets]);
   return [...[...inMain].map((dst) => meshRefusal(dst, RoutingTable.main)), ...own];
@@ -137,7 +143,7 @@ export function meshRoutes(allowedIPs: readonly Prefix[], oif: number, table: nu
 }
 
 /** The rules that lead to a routing table of the mesh's own; none for the main table. Pure. */
-export function meshRules({ guarded, table, fwmark }: Omit<MeshRequest, "device" | "podSubnets">): Rule[] {
+export function meshRules({ guarded, table, fwmark }: Pick<MeshRequest, "guarded" | "table" | "fwmark">): Rule[] {
   if (table === undefined) return [];
   const families = [...new Set(guarded.map((prefix): Family => family(prefix)))];
   return families.map((version) => ({

@@ -15,6 +15,9 @@ export const DEVICE_LOCK_WAIT = 30_000;
 /** Where key files are by default: kept across reboots, as peers know the node by its key. */
 export const KEY_DIRECTORY = "/var/lib/podvpn/wireguard";
 
+/** The network of the device that `podvpn agent` has: never the name of a CNI network, which has no spaces. */
+export const AGENT_NETWORK = "podvpn agent";
+
 /**
  * What was made for one WireGuard device of the node, as far as the kernel cannot tell. Written before the thing itself
  * is made. Holds no secret.
@@ -22,6 +25,8 @@ export const KEY_DIRECTORY = "/var/lib/podvpn/wireguard";
 export interface DeviceRecord {
   readonly version: 1;
   readonly interface: string;
+  /** Devices that belong to this one, and have no record of their own: the second one while the agent's key changes. */
+  readonly otherDevices?: readonly string[];
   /** The network whose configuration the device has. */
   readonly network: string;
   /** Whether an ADD has succeeded with the device: before, one that fails takes it away whatever the configuration says. */

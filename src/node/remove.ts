@@ -70,6 +70,7 @@ export async function removeLocked(nl: Netlink, name: string): Promise<void> {
   const record = intactRecord(name);
   const attempts = new Attempts();
   const observed = await observeNode(nl);
+  for (const other of record?.otherDevices ?? []) await attempts.try(() => removeOtherDevice(other));
   await attempts.try(() => removeDevice({ name, directory: deviceDirectory(name) }));
   await attempts.try(() => giveUpWaiting(nl, record?.podSubnets ?? []));
   await attempts.try(async () => {
@@ -84,10 +85,23 @@ export async function removeLocked(nl: Netlink, name: string): Promise<void> {
 }
 
 /**
+ * Removes a device without a record of its own (`otherDevices`), and its routes with it; what is gone is fine.
+ * @throws Fault 11 when another call holds it for too long, NetlinkError, Fault of the parts.
+ */
+export async function removeOtherDevice(name: string): Promise<void> {
+  const directory = deviceDirectory(name);
+  using lock = await lockDirectory(directory, { create: true, wait: DEVICE_LOCK_WAIT });
+  if (lock === undefined || readDeviceRecord(name) !== undefined) return; // it is somebody's by now
+  await removeDevice({ name, directory });
+  await closeForwarding({ device: name });
+  removeTree(directory);
+}
+
+/**
  * Gives up what waits for the answer of pods that have gone. A moment later the kernel would do so itself, and tell the
  * senders in the mesh by ICMP, which holds the beginning of their packets: in plain, as there is no guard any more.
  */
-async function giveUpWaiting(nl: Netlink, podSubnets: readonly Prefix[]): Promise<void> {
+export async function giveUpWaiting(nl: Netlink, podSubnets: readonly Prefix[]): Promise<void> {
   for (const neighbour of await listNeighbours(nl)) {
     if (!neighbour.incomplete || !podSubnets.some((subnet) => contains(subnet, neighbour.address))) continue;
     await ensureNoNeighbour(nl, neighbour);

@@ -3,10 +3,23 @@ import { diff, isEmpty } from "../wireguard/diff.ts";
 import { randomPublicKey } from "../wireguard/keys.ts";
 import { openDevice } from "../wireguard/open.ts";
 import { sameGuard, sameLink } from "./next-record.ts";
-import { type DeviceRecord, deviceDirectory } from "./record.ts";
+import { AGENT_NETWORK, type DeviceRecord, deviceDirectory } from "./record.ts";
 import { usersOf } from "./remove.ts";
 import type { EnsureRequest } from "./request.ts";
 import { deviceSettings } from "./settings.ts";
+
+/**
+ * The agent's device has what the agent's plan says, and nobody's configuration. @throws Fault 7 for a configuration
+ * that would have a device of that name with peers of its own.
+ */
+export function requireNotAgents({ config }: EnsureRequest, previous: DeviceRecord | undefined): void {
+  if (previous?.network !== AGENT_NETWORK) return;
+  throw new Fault(
+    Code.invalidConfig,
+    `wireguard.interface is "${config.interface}", and that is the device of podvpn agent on this node`,
+    'give wireguard {"agent": true} and nothing else, or an interface (and a listenPort) of the network\'s own',
+  );
+}
 
 /**
  * Whether pods of other networks use the device: then it has their configuration, and no other. Also when the network

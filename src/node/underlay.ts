@@ -46,12 +46,20 @@ export async function readUnderlay(nl: Netlink): Promise<Underlay> {
 const USUAL_MTU = 1500;
 
 /**
- * MTU of a WireGuard device, in bytes: what fits the smallest underlay on the way to `endpoints`, or on the default
- * routes where none is known. With room for IPv6 outside whatever the endpoints are now: a peer may roam there, and
- * 1420 over Ethernet is what everybody else's WireGuard has. Pure.
+ * MTU of a WireGuard device, in bytes: what fits the smallest underlay on the way to `endpoints`. With room for IPv6
+ * outside whatever the endpoints are now: a peer may roam there, and 1420 over Ethernet is what everybody else's WireGuard
+ * has. Pure.
  * @param device Name of the device itself, whose own routes do not count.
  */
 export function meshMtu(underlay: Underlay, endpoints: readonly Address[], device: string): number {
+  return tunnelMtu("wireguard", 6, underlayMtu(underlay, endpoints, device));
+}
+
+/**
+ * The smallest MTU, in bytes, on this node's side of the way to `endpoints`, or of its default routes where none is known.
+ * Pure. @param device Name of the tunnel's own device, whose routes do not count.
+ */
+export function underlayMtu(underlay: Underlay, endpoints: readonly Address[], device: string): number {
   const own = underlay.links.find(({ name }) => name === device)?.index;
   const ways = underlay.routes.filter(
     ({ table, type, oif }) => table === Table.main && type === "unicast" && oif !== undefined && oif !== own,
@@ -61,7 +69,7 @@ export function meshMtu(underlay: Underlay, endpoints: readonly Address[], devic
   const mtus = [...new Set(towards.length > 0 ? towards : defaults)].map(
     ({ mtu, oif }) => mtu ?? underlay.links.find(({ index }) => index === oif)?.mtu ?? USUAL_MTU,
   );
-  return tunnelMtu("wireguard", 6, Math.min(...(mtus.length > 0 ? mtus : [USUAL_MTU])));
+  return Math.min(...(mtus.length > 0 ? mtus : [USUAL_MTU]));
 }
 
 /** What goes through the device of a configuration: the mesh, and the device's own addresses. Pure. */

@@ -23,10 +23,14 @@ export async function setUpLink(nl: Netlink, index: number, mtu: number, listenP
  * Brings the link of the node's device up, with its MTU (in bytes) and its addresses, and no others.
  * @returns Its index. @throws Fault 102, NetlinkError.
  */
-export async function setUpDevice(nl: Netlink, config: WireguardConfig, mtu: number): Promise<number> {
+export async function setUpDevice(
+  nl: Netlink,
+  config: Pick<WireguardConfig, "interface" | "addresses" | "listenPort">,
+  mtu: number,
+): Promise<number> {
   const link = await getLink(nl, config.interface);
   if (link === undefined) {
-    throw new Fault(Code.kernel, `the interface ${config.interface} has gone during ADD`, "try again");
+    throw new Fault(Code.kernel, `the interface ${config.interface} has gone meanwhile`, "try again");
   }
   if (link.mtu !== mtu || !link.up) await setUpLink(nl, link.index, mtu, config.listenPort);
   const wanted = config.addresses.map(({ address, prefixLength }): LinkAddress => {

@@ -23,8 +23,8 @@ import { effect } from "./effect.ts";
 
 /** Makes `path` and its parents; what is made has mode 0700. @throws Fault 5. */
 export function mkdirPrivate(path: string): void {
-  translated(path, () => mkdirSync(path, { recursive: true, mode: 0o700 }));
-  effect(`mkdir ${path}`);
+  const made = translated(path, () => mkdirSync(path, { recursive: true, mode: 0o700 }));
+  if (made !== undefined) effect(`mkdir ${path}`);
 }
 
 /**

@@ -23,7 +23,7 @@ export type HttpAddress =
   /** A stream socket of the file system, for root alone (0600). What an earlier process left there is replaced. */
   | { readonly socket: string };
 
-/** A server that runs until it is disposed of. */
+/** A server that runs until it is disposed of: then it takes no more requests, and answers those that it has. */
 export interface HttpServer extends AsyncDisposable {
   /** As the kernel gave it, where port 0 was asked for. */
   readonly port?: number;
@@ -31,6 +31,8 @@ export interface HttpServer extends AsyncDisposable {
 
 /** Milliseconds that a client has for its request, headers and all. */
 const REQUEST_WITHIN = 5000;
+/** Milliseconds that answers which are under way get when the server ends. */
+const LAST_ANSWERS = 500;
 /** Open connections: more is an attack, or a client that forgets to close. */
 const CONNECTIONS = 64;
 
@@ -69,8 +71,10 @@ export async function serveHttp(
     ...(bound !== null && typeof bound === "object" && { port: bound.port }),
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
+      server.closeIdleConnections();
+      const timer = setTimeout(() => server.closeAllConnections(), LAST_ANSWERS);
       await closed;
+      clearTimeout(timer);
     },
   };
 }

@@ -1,24 +1,28 @@
 import { isStrongswan, isWireguard } from "../attachment/record.ts";
 import { ageText } from "../hub/lease-table.ts";
+import { agentConclusion, agentObject, agentText } from "./agent-report.ts";
 import type { AttachmentView } from "./attachments.ts";
 import { deviceIdentity, ownerText, planeText } from "./device-report.ts";
 import type { DeviceView } from "./devices.ts";
 import { peersAlive } from "./health.ts";
 import { attachmentName, podName } from "./names.ts";
 import type { NodeCharonView } from "./node-charon.ts";
+import { type Paint, plain } from "./paint.ts";
 import { isHealthy, type Status } from "./status.ts";
 import { type Column, type Row, table } from "./table.ts";
 
 /** The status for a terminal. Pure. @param now Milliseconds since 1970. @param width Columns to fit into. */
-export function statusText(status: Status, now: number, width: number | undefined): string {
-  const { attachments, devices, charon, damage } = status;
+export function statusText(status: Status, now: number, width: number | undefined, paint: Paint = plain): string {
+  const { agent, attachments, devices, charon, damage } = status;
   const parts = [
+    ...(agent === undefined ? [] : [agentText(agent, now, width, paint)]),
     attachments.length === 0
       ? "no pod of podvpn is attached to this node\n"
       : table(
           ATTACHMENT_COLUMNS,
           attachments.map((view) => attachmentRow(view, now)),
           width,
+          paint,
         ),
     ...(devices.length === 0
       ? []
@@ -27,18 +31,20 @@ export function statusText(status: Status, now: number, width: number | undefine
             DEVICE_COLUMNS,
             devices.map((view) => deviceRow(view, now)),
             width,
+            paint,
           ),
         ]),
     ...(charon === undefined ? [] : [charonText(charon)]),
     ...(damage.length === 0 ? [] : [damage.map((what) => `${what}\n`).join("")]),
   ];
-  return `${parts.join("\n")}\n${conclusion(status)}\n`;
+  return `${parts.join("\n")}\n${paint(conclusion(status))}\n`;
 }
 
 /** The same for programs; `podvpn status --help` tells of the keys. Pure. */
 export function statusJson(status: Status, now: number): string {
   const object = {
     healthy: isHealthy(status),
+    ...(status.agent === undefined ? {} : { agent: agentObject(status.agent) }),
     attachments: status.attachments.map(attachmentObject),
     devices: status.devices.map((view) => ({
       ...deviceIdentity(view),
@@ -57,7 +63,7 @@ const ATTACHMENT_COLUMNS: readonly Column[] = [
   { title: "NETWORK", least: 8 },
   { title: "TYPE" },
   { title: "ADDRESS" },
-  { title: "STATE" },
+  { title: "STATE", isState: true },
   { title: "AGE", right: true },
 ];
 
@@ -68,7 +74,7 @@ const DEVICE_COLUMNS: readonly Column[] = [
   { title: "PLANE" },
   { title: "PORT", right: true },
   { title: "PEERS", right: true },
-  { title: "STATE" },
+  { title: "STATE", isState: true },
 ];
 
 function attachmentRow({ record, state, addresses, problems }: AttachmentView, now: number): Row {
@@ -122,12 +128,14 @@ function charonObject({ pods, problems }: NodeCharonView) {
 
 function conclusion(status: Status): string {
   if (isHealthy(status)) return "healthy";
-  const { attachments, devices, charon, damage } = status;
+  const { agent, attachments, devices, charon, damage } = status;
   const deaf = (charon?.problems.length ?? 0) > 0 ? ["the node's charon"] : [];
   const broken = (views: readonly { readonly problems: readonly string[] }[], what: string) => {
     const count = views.filter(({ problems }) => problems.length > 0).length;
     return count === 0 ? [] : [`${count} of ${views.length} ${what}${views.length === 1 ? "" : "s"}`];
   };
   const records = damage.length === 0 ? [] : [`${damage.length} damaged record${damage.length === 1 ? "" : "s"}`];
-  return `NOT HEALTHY: ${[...broken(attachments, "pod"), ...broken(devices, "device"), ...deaf, ...records].join(", ")}`;
+  const mesh = agent === undefined ? [] : agentConclusion(agent);
+  const parts = [...mesh, ...broken(attachments, "pod"), ...broken(devices, "device"), ...deaf, ...records];
+  return `NOT HEALTHY: ${parts.join(", ")}`;
 }

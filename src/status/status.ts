@@ -1,6 +1,7 @@
 import { listAttachments, PODS_DIRECTORY, readAttachment, type WireguardAttachment } from "../attachment/record.ts";
 import { DEVICES_DIRECTORY, deviceDirectory, readDeviceRecord } from "../node/record.ts";
 import { listDirectory } from "../os/file.ts";
+import { type AgentView, isAgentHealthy, viewAgent } from "./agent.ts";
 import { type AttachmentView, viewAttachment } from "./attachments.ts";
 import { isBusy } from "./busy.ts";
 import { type DeviceRef, type DeviceView, listDevices, problemOf, readDevice } from "./devices.ts";
@@ -9,6 +10,8 @@ import { type NodeCharonView, viewNodeCharon } from "./node-charon.ts";
 
 /** How this node is. */
 export interface Status {
+  /** Absent on a node without one. */
+  readonly agent?: AgentView;
   readonly attachments: readonly AttachmentView[];
   readonly devices: readonly DeviceView[];
   /** Absent when no pod needs it. */
@@ -18,16 +21,19 @@ export interface Status {
 }
 
 /**
- * Looks at all that is attached to this node, and at its WireGuard devices. However many hang, it takes a few seconds.
+ * Looks at all that is attached to this node, at its WireGuard devices, and asks its agent. However many hang, it takes a few seconds.
  * @throws Fault 5 when the records cannot be listed.
  */
 export async function readStatus(now: number): Promise<Status> {
-  const devices = (await inParts(listDevices(), (ref) => viewDevice(ref, now))).filter((view) => view !== undefined);
+  const refs = listDevices();
+  const [agent, found] = await Promise.all([viewAgent(), inParts(refs, (ref) => viewDevice(ref, now))]);
+  const devices = found.filter((view) => view !== undefined);
   const charon = await viewNodeCharon();
   const surroundings = { charon, deviceProblems: (user: WireguardAttachment) => problemsFor(user, devices) };
   const records = listAttachments().map(({ record }) => record);
   const views = await inParts(records, (record) => viewAttachment(record, surroundings));
   return {
+    ...(agent === undefined ? {} : { agent }),
     attachments: views.filter((view) => view !== undefined),
     devices,
     ...(charon === undefined ? {} : { charon }),
@@ -35,11 +41,11 @@ export async function readStatus(now: number): Promise<Status> {
   };
 }
 
-/** Whether all works: nothing attached is down, no device and not the node's charon has a problem, no record is damaged. Pure. */
-export function isHealthy({ attachments, devices, charon, damage }: Status): boolean {
+/** Whether all works: the agent is well, nothing attached is down, no device and not the node's charon has a problem, no record is damaged. Pure. */
+export function isHealthy({ agent, attachments, devices, charon, damage }: Status): boolean {
   const parts = [...attachments, ...devices, ...(charon === undefined ? [] : [charon])];
   const broken = parts.some(({ problems }) => problems.length > 0);
-  return !broken && damage.length === 0;
+  return !broken && damage.length === 0 && (agent === undefined || isAgentHealthy(agent));
 }
 
 /** What is wrong for an attachment with the device that it uses; the device itself tells more. Pure. */

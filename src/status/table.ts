@@ -1,4 +1,5 @@
 import { shorten } from "../hub/lease-table.ts";
+import { type Paint, plain } from "./paint.ts";
 import { wrapped } from "./text.ts";
 
 /** A row of a table, with what is said below it. */
@@ -15,6 +16,8 @@ export interface Column {
   /** May be shortened to so many columns, in its middle, to make the table fit. */
   readonly least?: number;
   readonly right?: boolean;
+  /** Whether its cells are painted. */
+  readonly isState?: boolean;
 }
 
 const GAP = "  ";
@@ -23,7 +26,12 @@ const GAP = "  ";
  * A table for a terminal. Pure.
  * @param width Columns to fit into, as far as may be shortened; undefined shortens nothing.
  */
-export function table(columns: readonly Column[], rows: readonly Row[], width: number | undefined): string {
+export function table(
+  columns: readonly Column[],
+  rows: readonly Row[],
+  width: number | undefined,
+  paint: Paint = plain,
+): string {
   const all = [columns.map(({ title }) => title), ...rows.flatMap(({ cells, more = [] }) => [cells, ...more])];
   const widths = shrunk(
     columns,
@@ -32,10 +40,12 @@ export function table(columns: readonly Column[], rows: readonly Row[], width: n
   );
   const line = (cells: readonly string[]) =>
     columns
-      .map(({ right }, index) => {
+      .map(({ right, isState }, index) => {
         const room = widths[index] ?? 0;
         const text = shorten(cells[index] ?? "", room);
-        return right ? text.padStart(room) : text.padEnd(room);
+        const rest = " ".repeat(room - text.length);
+        const shown = isState ? paint(text) : text;
+        return right ? rest + shown : shown + rest;
       })
       .join(GAP)
       .trimEnd();

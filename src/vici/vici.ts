@@ -135,7 +135,10 @@ export class Vici implements AsyncDisposable {
     return (await this.request("get-shared", {}, options)).list("keys");
   }
 
-  /** Loads a private key, PEM or DER, not encrypted. Returns its id, the hexadecimal SHA-1 of the public key. */
+  /**
+   * Loads a private key, PEM or DER, not encrypted. Returns its id: the hexadecimal SHA-1 of the bits of the public key
+   * (RFC 5280, section 4.2.1.2, method 1).
+   */
   async loadKey(
     key: {
       /** rsa, ecdsa, or any; `any` for ed25519. */
@@ -145,6 +148,11 @@ export class Vici implements AsyncDisposable {
     options?: CallOptions,
   ): Promise<string> {
     return requiredText(await this.#command("load-key", given({ type: key.type, data: key.data }), options), "id");
+  }
+
+  /** Ids of the private keys: see {@link loadKey}. */
+  async getKeys(options?: CallOptions): Promise<string[]> {
+    return (await this.request("get-keys", {}, options)).list("keys");
   }
 
   /** Loads a certificate, PEM or DER. */

@@ -9,6 +9,8 @@ export interface DiffOptions {
   readonly now: number;
   /** Gives a public key that nobody has, such as `randomPublicKey`. Asked only when one is needed. */
   readonly dummy: () => PublicKey;
+  /** Peers of which it is known that nothing comes from them any more, however young their handshake is. */
+  readonly lost?: ReadonlySet<PublicKey> | undefined;
 }
 
 /** In milliseconds: no session is older (whitepaper, section 6.1, REJECT-AFTER-TIME). */
@@ -32,7 +34,7 @@ export function diff(wanted: DeviceSettings, actual: DeviceState, options: DiffO
     peers: [
       ...wanted.peers.flatMap((peer) => {
         const there = before.get(peer.publicKey);
-        return there === undefined ? [creation(peer)] : alterations(peer, there, options.now);
+        return there === undefined ? [creation(peer)] : alterations(peer, there, options);
       }),
       ...disposal(orphans(wanted, actual, after), options.dummy),
       ...actual.peers.filter(({ publicKey }) => !after.has(publicKey)).map(removal),
@@ -63,13 +65,13 @@ function removal({ publicKey }: { readonly publicKey: PublicKey }): PeerChange {
 }
 
 /** One alteration, or none when the peer is right. */
-function alterations(peer: Peer, there: PeerState, now: number): PeerChange[] {
+function alterations(peer: Peer, there: PeerState, options: DiffOptions): PeerChange[] {
   const owned = new Set(there.allowedIPs);
   const addAllowedIPs = peer.allowedIPs.filter((prefix) => !owned.has(prefix));
   const { endpoint, persistentKeepalive } = peer;
   const fields = {
     ...(!sameSecret(peer.presharedKey, there.presharedKey) && { presharedKey: peer.presharedKey ?? ("none" as const) }),
-    ...(endpoint !== undefined && isEndpointDue(peer, there, now) && { endpoint }),
+    ...(endpoint !== undefined && isEndpointDue(peer, there, options) && { endpoint }),
     ...(persistentKeepalive !== there.persistentKeepalive && { persistentKeepalive }),
   };
   if (addAllowedIPs.length === 0 && Object.keys(fields).length === 0) return [];
@@ -77,9 +79,10 @@ function alterations(peer: Peer, there: PeerState, now: number): PeerChange[] {
 }
 
 /** A peer that is alive has said itself where it is now: behind a NAT that is not where the configuration has it. */
-function isEndpointDue({ endpoint }: Peer, there: PeerState, now: number): boolean {
+function isEndpointDue({ publicKey, endpoint }: Peer, there: PeerState, { now, lost }: DiffOptions): boolean {
   if (endpoint === undefined) return false;
-  return there.endpoint === undefined || (!sameEndpoint(endpoint, there.endpoint) && !isAlive(there, now));
+  if (there.endpoint === undefined) return true;
+  return !sameEndpoint(endpoint, there.endpoint) && (!isAlive(there, now) || lost?.has(publicKey) === true);
 }
 
 /** Allowed IPs that no peer shall have, though the one that has them stays. */

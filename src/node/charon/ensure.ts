@@ -1,6 +1,5 @@
-import { type Vici, ViciError } from "vici";
-import { Code, Fault } from "../../fault.ts";
-import { findCharon, openVici, startCharon, trimLog } from "../../ipsec/charon.ts";
+import type { Vici } from "vici";
+import { adoptCharon, startCharon, trimLog } from "../../ipsec/charon.ts";
 import { NODE_SETTINGS } from "../../ipsec/strongswan-conf.ts";
 import { openXfrm } from "../../netlink/open.ts";
 import { listStates } from "../../netlink/xfrm.ts";
@@ -20,11 +19,6 @@ import { orphansOf } from "./recovery.ts";
 const START = 20_000;
 const ANSWER = 10_000;
 
-/** Milliseconds that the kernel gets to clear a killed process away. */
-const CLEARING = 20_000;
-
-const SIGKILL = 9;
-
 /** The node's charon, and what had to be done for it. */
 export interface NodeCharon extends AsyncDisposable {
   readonly vici: Vici;
@@ -42,7 +36,7 @@ export interface NodeCharon extends AsyncDisposable {
 export async function ensureNodeCharon({ logLevel }: { readonly logLevel: 1 | 2 }): Promise<NodeCharon> {
   using lock = await lockNodeCharon();
   await using undo = new AsyncDisposableStack();
-  const running = await adopt();
+  const running = await adoptCharon(NODE_CHARON_DIRECTORY, ANSWER);
   const vici = undo.use(running ?? (await start(lock, logLevel)));
   const noted = notedRecovery();
   const recovered = noted === undefined ? undefined : await recover(vici, noted).catch(lost);
@@ -55,24 +49,6 @@ export async function ensureNodeCharon({ logLevel }: { readonly logLevel: 1 | 2 
     ...(recovered === undefined ? {} : { recovered }),
     [Symbol.asyncDispose]: () => ending.disposeAsync(),
   };
-}
-
-/** The one that runs and answers. @throws Fault 103 for one that cannot be killed. */
-async function adopt(): Promise<Vici | undefined> {
-  using charon = findCharon(NODE_CHARON_DIRECTORY);
-  if (charon === undefined) return undefined;
-  await using undo = new AsyncDisposableStack();
-  try {
-    const vici = undo.use(await openVici(NODE_CHARON_DIRECTORY, ANSWER));
-    await vici.version({ timeout: ANSWER });
-    undo.move();
-    return vici;
-  } catch (error) {
-    if (!(error instanceof ViciError)) throw error;
-  }
-  // Not by SIGTERM: what it would do then is to say good-bye to all hubs.
-  if (!charon.signal(SIGKILL) || (await charon.ended(CLEARING))) return undefined;
-  throw new Fault(Code.charon, `process ${charon.pid} does not end`, "see with `ps` what it waits for");
 }
 
 async function start(lock: Lock, logLevel: 1 | 2): Promise<Vici> {

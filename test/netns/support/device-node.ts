@@ -11,6 +11,7 @@ import { diff } from "../../../src/wireguard/diff.ts";
 import { randomPublicKey } from "../../../src/wireguard/keys.ts";
 import type { Request, Which } from "./device-driver.ts";
 import { decode, encode } from "./device-wire.ts";
+import { DriverError } from "./driver-error.ts";
 
 const DRIVER = fileURLToPath(new URL("./device-driver.ts", import.meta.url));
 const COUNT = fileURLToPath(new URL("./udp-count.ts", import.meta.url));
@@ -35,17 +36,6 @@ const RATE = fewer(500);
 export async function answers(from: Place, address: string, count: number): Promise<number> {
   const argv = [process.execPath, COUNT, address, String(ECHO_PORT), String(count), String(RATE)] as const;
   return Number((await from.exec([...argv], { timeout: 60_000 })).stdout);
-}
-
-/** What failed in a driver. */
-export class DriverError extends Error {
-  constructor(
-    message: string,
-    readonly code: number | undefined,
-    readonly details: string | undefined,
-  ) {
-    super(message);
-  }
 }
 
 /** A node's device, as processes of the node see it: all is done by a driver there (device-driver.ts). */
@@ -134,8 +124,7 @@ export class DeviceNode implements AsyncDisposable {
     const [, word, text] = /^\S+ (\S+) (.*)$/.exec(line) ?? [];
     const result = decode(text ?? "");
     if (word === "ok") return result;
-    const { message, code, details } = result as { message: string; code?: number; details?: string };
-    throw new DriverError(message, code, details);
+    throw DriverError.of(result);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -19,7 +19,7 @@ async function call(args: string[], table?: readonly Command[]) {
 }
 
 function command(run: CommandModule["run"]): Command[] {
-  return [{ name: "work", summary: "works", load: async () => ({ help: "Usage: podvpn work\n", run }) }];
+  return [{ name: "work", summary: "works", load: async () => ({ help: "Usage: podvpn work\n", forms: [], run }) }];
 }
 
 describe("podvpn", () => {

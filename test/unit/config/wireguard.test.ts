@@ -295,7 +295,7 @@ describe("what is refused, by path, value and what is expected", () => {
     [{ configFile: "/c" }, "wireguard.peers and wireguard.configFile are both given: take one of them out"],
     [{ peersFile: "peers.yaml", peers: undefined }, 'wireguard.peersFile is "peers.yaml": give the absolute path'],
     [{ listenport: 5 }, "wireguard.listenport is not known: write wireguard.listenPort"],
-    [{ colour: "red" }, "wireguard.colour is not known: use one of attach, interface"],
+    [{ colour: "red" }, "wireguard.colour is not known: use one of attach, agent, interface"],
   ])("%j", async (keys, begin) => {
     const issues = await issuesOf(withWireguard(keys));
     expect(issues[0]).toSatisfy((line: string) => line.startsWith(begin), `begins with ${begin}`);
@@ -303,7 +303,7 @@ describe("what is refused, by path, value and what is expected", () => {
   });
 
   test.each<[unknown, string]>([
-    [undefined, "wireguard is missing: give an object with peers, peersFile or configFile"],
+    [undefined, "wireguard is missing: give an object with peers, peersFile or configFile, or with agent"],
     [null, "wireguard is missing"],
     [[], "wireguard is a list: give an object"],
     [SHARED, "wireguard is a string: give an object"],

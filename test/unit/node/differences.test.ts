@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
 import { isRoute, type Route } from "../../../src/netlink/routes.ts";
-import { routeDifference } from "../../../src/node/differences.ts";
+import { routeDifference, routeMoves } from "../../../src/node/differences.ts";
 
 describe("the difference between routes", () => {
   test("turns what is there into what is wanted, and names nothing that is right already", () => {
@@ -25,6 +25,31 @@ describe("the difference between routes", () => {
     );
   });
 });
+
+describe("the moves of routes", () => {
+  test("replace a route that leads to another device, and add and remove the others", () => {
+    const [here, there] = [made({ host: 1, oif: 2, table: 254 }), made({ host: 1, oif: 3, table: 254 })];
+    const [fresh, gone] = [made({ host: 2, oif: 2, table: 254 }), made({ host: 3, oif: 2, table: 254 })];
+    const elsewhere = made({ host: 3, oif: 2, table: 99 });
+    const moves = routeMoves(routeDifference([there, fresh, elsewhere], [here, gone]));
+    expect(moves).toEqual({ add: [fresh, elsewhere], replace: [there], remove: [gone] });
+  });
+
+  test("know that an IPv6 route without a metric is the one that has the kernel's", () => {
+    const six = (oif: number, metric?: number): Route => {
+      const base = made({ host: 1, oif, table: 254 });
+      return { ...base, dst: parsed("fd00::/64"), scope: "universe", ...(metric === undefined ? {} : { metric }) };
+    };
+    const { add, replace, remove } = routeMoves(routeDifference([six(3)], [six(2, 1024)]));
+    expect([add.length, replace.length, remove.length]).toEqual([0, 1, 0]);
+  });
+});
+
+function parsed(text: string): Prefix {
+  const found = parsePrefix(text);
+  if (found === undefined) throw new TypeError(text);
+  return found;
+}
 
 function routes() {
   const one = fc.record({ host: fc.nat(20), oif: fc.constantFrom(2, 3), table: fc.constantFrom(254, 99) }).map(made);

@@ -62,6 +62,21 @@ describe("the nft table of a mesh", () => {
     );
   });
 
+  test("lets the guarded prefixes through other devices of the same mesh, too, and keeps sources there", () => {
+    const request = { device: "podvpn0", otherDevices: ["podvpn1"], guarded: GUARDED, podSubnets: [] };
+    const { name, chains } = meshTable(request);
+    expect(name).toBe(meshTable({ device: "podvpn0", guarded: GUARDED, podSubnets: [] }).name);
+    expect(chains[0]?.rules[0]?.matches.slice(0, 3)).toEqual([
+      { device: "iifname", isNot: "podvpn0" },
+      { device: "iifname", isNot: "podvpn1" },
+      { device: "iifname", isNot: "lo" },
+    ]);
+    const into = chains.find(({ type }) => type === "nat")?.rules.map(({ matches }) => matches[0]);
+    expect(into).toEqual(
+      ["podvpn0", "podvpn0", "podvpn1", "podvpn1"].map((device) => ({ device: "oifname", is: device })),
+    );
+  });
+
   test("has another name for each device", () => {
     const names = ["podvpn0", "podvpn1"].map((device) => meshTable({ device, guarded: [], podSubnets: [] }).name);
     expect(new Set(names).size).toBe(2);

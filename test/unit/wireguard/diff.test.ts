@@ -270,3 +270,15 @@ describe("diff", () => {
     expect(diff(device(...none), stateOf(device(...many)), options).peers).toHaveLength(2);
   });
 });
+
+describe("a peer of which nothing comes any more", () => {
+  const there = used(device(peer(1, { endpoint: endpoint("192.0.2.1", 51820) })), 1000);
+  const wanted = device(peer(1, { endpoint: endpoint("192.0.2.2", 51820) }));
+
+  it("is sent to where it is wanted, however young its session is", () => {
+    expect(isEmpty(diff(wanted, there, options))).toBe(true);
+    const { peers } = diff(wanted, there, { ...options, lost: new Set([key(1)]) });
+    expect(peers).toMatchObject([{ publicKey: key(1), endpoint: { address: "192.0.2.2" } }]);
+    expect(isEmpty(diff(wanted, there, { ...options, lost: new Set([key(2)]) }))).toBe(true);
+  });
+});

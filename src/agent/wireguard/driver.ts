@@ -1,0 +1,127 @@
+import { Group } from "../../netlink/events.ts";
+import { getLink } from "../../netlink/links.ts";
+import type { Netlink } from "../../netlink/netlink.ts";
+import { openRoute } from "../../netlink/open.ts";
+import { AGENT_NETWORK, DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord } from "../../node/record.ts";
+import { removeLocked } from "../../node/remove.ts";
+import { lockDirectory } from "../../os/lock.ts";
+import type { Secret } from "../../secret.ts";
+import type { DataPlane } from "../../wireguard/device.ts";
+import type { Applied, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "../driver.ts";
+import { applyTunnels } from "./apply.ts";
+import { Memory } from "./memory.ts";
+import { observeTunnels } from "./observe.ts";
+
+/** How the driver's devices are made. */
+export interface WireguardDriverOptions {
+  /** Name of the device. While keys change there is a second one, of the next number. */
+  readonly interface: string;
+  /** UDP. The second device has the next one. */
+  readonly port: number;
+  readonly dataplane: DataPlane | "auto";
+  /** Asked at each apply. */
+  readonly privateKey: () => Secret;
+  /** While this node's key changes: the one that comes; asked at each apply. */
+  readonly nextPrivateKey?: () => Secret | undefined;
+  /** Routing table of the routes to peers, with a rule that leads to it; absent: main. */
+  readonly table?: number;
+  /** Mark of the encrypted packets; absent or 0: none. */
+  readonly fwmark?: number;
+}
+
+/** WireGuard between nodes: one device for all peers, in the kernel or by a wireguard-go that outlives the agent. */
+export function wireguardDriver(options: WireguardDriverOptions): TunnelDriver {
+  return new WireguardDriver(options);
+}
+
+class WireguardDriver implements TunnelDriver {
+  readonly name = "wireguard";
+  readonly #options: WireguardDriverOptions;
+  readonly #memory = new Memory();
+  /** Opened when it is first needed. */
+  #socket: Netlink | undefined;
+  /** The last call that changes something: one after the other. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  constructor(options: WireguardDriverOptions) {
+    this.#options = options;
+  }
+
+  apply(wanted: WantedTunnels): Promise<Applied> {
+    return this.#exclusive(() => {
+      const { privateKey, nextPrivateKey, fwmark = 0, ...options } = this.#options;
+      const next = nextPrivateKey?.();
+      const keys = { privateKey: privateKey(), ...(next && { nextPrivateKey: next }) };
+      return applyTunnels(this.#netlink(), { ...options, fwmark, ...keys }, wanted, this.#memory);
+    });
+  }
+
+  observe(): Promise<DriverState | undefined> {
+    return observeTunnels(this.#netlink(), this.#options.interface);
+  }
+
+  keyChange(): KeyChange | undefined {
+    return this.#memory.keyChange();
+  }
+
+  /** The link of a wireguard-go that ends goes with it; so one look at links is enough for both data planes. */
+  async died(signal: AbortSignal): Promise<"died" | "aborted"> {
+    const aborted = Promise.withResolvers<"aborted">();
+    const onAbort = () => aborted.resolve("aborted");
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    let notification = Promise.withResolvers<undefined>();
+    using nl = openRoute();
+    using _subscription = nl.subscribe([Group.link], () => notification.resolve(undefined));
+    try {
+      for (;;) {
+        const how = await Promise.race([this.#exclusive(() => this.#hasDied(nl)), aborted.promise]);
+        if (how === "aborted") return how;
+        if (how) return "died";
+        const next = await Promise.race([notification.promise, aborted.promise]);
+        if (next !== undefined) return next;
+        notification = Promise.withResolvers(); // before the next look: what comes during it counts
+      }
+    } catch {
+      // What cannot be looked at is as good as dead: the next apply tells why.
+      return signal.aborted ? "aborted" : "died";
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  remove(): Promise<void> {
+    return this.#exclusive(async () => {
+      const { interface: name } = this.#options;
+      using lock = await lockDirectory(deviceDirectory(name), { create: true, wait: DEVICE_LOCK_WAIT });
+      const record = lock === undefined ? undefined : readDeviceRecord(name);
+      this.#memory.devices(new Map());
+      // Without a record (somebody has cleared /run) it is found by its marks; one with another network is not ours.
+      if (record === undefined || record.network === AGENT_NETWORK) await removeLocked(this.#netlink(), name);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#turn;
+    this.#socket?.close();
+    this.#socket = undefined;
+  }
+
+  #netlink(): Netlink {
+    this.#socket ??= openRoute();
+    return this.#socket;
+  }
+
+  async #hasDied(nl: Netlink): Promise<boolean> {
+    for (const [name, index] of this.#memory.links) {
+      if ((await getLink(nl, index))?.name !== name) return true;
+    }
+    return false;
+  }
+
+  #exclusive<T>(act: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(act);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+}

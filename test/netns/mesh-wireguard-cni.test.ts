@@ -1,0 +1,129 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Capture } from "../../src/testbed/capture.ts";
+import { BUILT } from "./support/cluster.ts";
+import { DriverBed } from "./support/driver-bed.ts";
+import type { DriverNode } from "./support/driver-node.ts";
+import { reaches } from "./support/driver-suite.ts";
+import { failure } from "./support/failed-add.ts";
+import { PLAIN } from "./support/mesh.ts";
+import { expectUnchanged } from "./support/unchanged.ts";
+import { shownDevice } from "./support/wg.ts";
+import { wireguardKind } from "./support/wireguard-kind.ts";
+
+describe('pods with wireguard {"agent": true}', () => {
+  let bed: DriverBed;
+  let capture: Capture;
+  const [one, two] = [() => bed.at(1), () => bed.at(2)];
+
+  beforeAll(async () => {
+    bed = await DriverBed.create(wireguardKind("userspace"), 2);
+    capture = await bed.testbed.capture(PLAIN);
+  });
+  afterAll(async () => {
+    await capture?.[Symbol.asyncDispose]();
+    await bed?.[Symbol.asyncDispose]();
+  });
+
+  /** A part of the node's prefixes that its other pod has no address in. */
+  const conf = (wireguard: object = { agent: true }) => ({
+    cniVersion: "1.1.0",
+    name: "podnet",
+    type: "wireguard",
+    wireguard,
+    bridge: "cni0",
+    isDefaultGateway: true,
+    ipMasq: true,
+    ipam: { type: "host-local", ranges: [[{ subnet: "10.1.1.128/25" }], [{ subnet: "fd00:1:1:0:1::/80" }]] },
+  });
+
+  async function addedPod(node: DriverNode, name: string) {
+    const pod = await node.node.addPod(name);
+    const result = await pod.add(conf(), BUILT);
+    return {
+      pod,
+      result,
+      async [Symbol.asyncDispose]() {
+        await pod.del(conf(), BUILT);
+        await pod.remove();
+      },
+    };
+  }
+
+  test("have to wait until the agent has a device: ADD is to be tried again, STATUS says that it would fail", async () => {
+    const pod = await one().node.addPod("early");
+    const before = await one().node.snapshot();
+    const error = await failure(pod.add(conf(), BUILT));
+    expect(error.code).toBe(11);
+    expect(error.msg).toMatch(/podvpn agent has no WireGuard device on this node.*systemctl start podvpn/);
+    expect((await failure(pod.runtime(BUILT).status(conf()))).code).toBe(50);
+    await pod.del(conf(), BUILT); // what was never added is gone already
+    await expectUnchanged(
+      one().node,
+      before,
+      /files: \/(?:run\/podvpn|var\/lib\/cni\/networks|var\/lib\/podvpn\/addons)\//,
+    );
+    await pod.remove();
+  });
+
+  test("reach the mesh through the agent's device, and leave its peers as they are", async () => {
+    await bed.applyAll();
+    await reaches(one(), two());
+    const before = await shownDevice(one().node);
+    {
+      await using added = await addedPod(one(), "attached");
+      for (const ip of two().ips) expect(await added.pod.ping(ip, 2), ip).toBe(true);
+      for (const { address } of added.result.ips) {
+        expect(await two().pod.ping(address.replace(/\/\d+$/, ""), 2), address).toBe(true);
+      }
+      const [first] = two().ips;
+      const { stdout } = await added.pod.exec(["ip", "route", "get", first ?? ""]);
+      expect(stdout).toContain("mtu 1420");
+      await added.pod.check(conf(), BUILT);
+      await added.pod.runtime(BUILT).status(conf());
+      const { made, altered, removed, started } = await one().apply(bed.wanted(one()));
+      expect({ made, altered, removed, started }).toEqual({ made: [], altered: [], removed: [], started: false });
+    }
+    const after = await shownDevice(one().node);
+    expect([...after.peers.keys()]).toEqual([...before.peers.keys()]);
+    expect(after.publicKey).toBe(before.publicKey);
+    await reaches(one(), two()); // the device stays when the last pod goes
+  });
+
+  test("are not mended by CHECK: it says what is wrong, and the agent does what there is to do", async () => {
+    await using added = await addedPod(one(), "checked");
+    await bed.kind.kill(one().node);
+    const error = await failure(added.pod.check(conf(), BUILT));
+    expect(error.code).toBe(108);
+    expect(error.msg).toMatch(/device podvpn0 is gone.*podvpn agent runs/);
+    expect((await one().node.exec(["pgrep", "-xc", "wireguard-go"], { check: false })).stdout.trim()).toBe("0");
+    const late = await one().node.addPod("late");
+    expect((await failure(late.add(conf(), BUILT))).code).toBe(11);
+    await late.remove();
+    await one().apply(bed.wanted(one()));
+    await added.pod.check(conf(), BUILT);
+    expect(await added.pod.ping(two().ips[0] ?? "", 2)).toBe(true);
+  });
+
+  test("are removed by GC, and the agent's device is not", async () => {
+    const pod = await one().node.addPod("forgotten");
+    await pod.add(conf(), BUILT);
+    await pod.runtime(BUILT).gc(conf(), []);
+    expect((await pod.exec(["ip", "-o", "link"])).stdout).not.toContain("eth0");
+    expect((await shownDevice(one().node)).peers.size).toBe(1);
+    await pod.remove();
+  });
+
+  test("another network cannot have the agent's device with peers of its own", async () => {
+    const pod = await one().node.addPod("thief");
+    const error = await failure(pod.add(conf({ peers: [] }), BUILT));
+    expect(error.code).toBe(7);
+    expect(error.msg).toMatch(/wireguard.interface is "podvpn0".*device of podvpn agent.*"agent": true/);
+    await pod.remove();
+    expect((await shownDevice(one().node)).peers.size).toBe(1);
+  });
+
+  test("and nothing of all that was plain on the underlay", async () => {
+    await capture.sync();
+    expect(await capture.packets(PLAIN)).toEqual([]);
+  });
+});

@@ -1,0 +1,6 @@
+import { describe } from "vitest";
+import { rotationSuite } from "./support/wireguard-rotation-suite.ts";
+
+describe("a WireGuard key that changes, in user space", () => {
+  rotationSuite("userspace");
+});
