@@ -25,6 +25,8 @@ export interface CharonOptions {
   readonly logLevel: 1 | 2;
   /** Parts of charon that log errors only (strongswan.conf(5), "logger groups"). */
   readonly quiet?: readonly string[];
+  /** Plugins beside those of {@link pluginList}. */
+  readonly plugins?: readonly string[];
   /** MTU of the routes into the tunnel, in bytes; charon's own choice without it. */
   readonly routeMtu?: number;
   /** Takes no notice of interfaces, addresses and routes that come and go. */
@@ -45,7 +47,7 @@ export function charonLog(directory: string): string {
 export function strongswanConf(options: CharonOptions): string {
   return render({
     "charon-systemd": {
-      load: pluginList(options.dataPlane),
+      load: [pluginList(options.dataPlane), ...(options.plugins ?? [])].join(" "),
       journal: { default: -1 },
       filelog: {
         podvpn: {
