@@ -14,6 +14,8 @@ import { summary } from "./statistics.ts";
 
 const PODS = 100;
 const MODES = ["pod", "node"] as const;
+/** Milliseconds, for all of it. */
+const BOUND = 3_600_000;
 
 /** What the pods of one mode cost. */
 interface Cost {
@@ -25,19 +27,21 @@ interface Cost {
   readonly charon: number;
 }
 
-test(`memory and time of ${PODS} pods, by attach`, async () => {
-  await using cluster = await PodvpnHub.cluster(1, "kernel");
-  const node = cluster.node(1);
-  const costs = [];
-  for (const attach of MODES) costs.push({ attach, ...(await measure(node, attach)) });
-  for (const { attach, adds, dels, memory, charon } of costs) {
-    const [add, del] = [summary(adds), summary(dels)].map(({ min, median, max }) => {
-      return `${median.toFixed(0)} ms (${min.toFixed(0)} to ${max.toFixed(0)})`;
-    });
-    console.log(`attach ${attach}: ADD ${add}, DEL ${del}; each pod ${memory} KiB, of it charon ${charon} KiB`);
-  }
-  expect(costs).toHaveLength(MODES.length);
-});
+test(
+  `memory and time of ${PODS} pods, by attach`,
+  async () => {
+    await using cluster = await PodvpnHub.cluster(1, "kernel");
+    const node = cluster.node(1);
+    for (const attach of MODES) {
+      const { adds, dels, memory, charon } = await measure(node, attach);
+      const [add, del] = [summary(adds), summary(dels)].map(({ min, median, max }) => {
+        return `${median.toFixed(0)} ms (${min.toFixed(0)} to ${max.toFixed(0)})`;
+      });
+      console.log(`attach ${attach}: ADD ${add}, DEL ${del}; each pod ${memory} KiB, of it charon ${charon} KiB`);
+    }
+  },
+  BOUND,
+);
 
 async function measure(node: Node, attach: (typeof MODES)[number]): Promise<Cost> {
   const configuration = kernelConf({ vpn: { attach } });

@@ -3,6 +3,7 @@ import type { HubConfig } from "../config/hub.ts";
 import type { Address } from "../net/address.ts";
 import { readText } from "../os/file.ts";
 import { Secret } from "../secret.ts";
+import { forgetAllArrivals, forgetArrivals, readArrivals, setArrivalsAside } from "./arrivals.ts";
 import type { Book } from "./book.ts";
 import { Contests, dismiss } from "./contests.ts";
 import type { Journal } from "./journal.ts";
@@ -23,8 +24,9 @@ const RELOAD = 30_000;
 
 /**
  * Keeps book, file and charon in agreement. In this order: what charon has done goes into the book, the book onto the
- * disk, and only then is charon given what follows from it. So whoever kills hub and charon at any moment finds each
- * address that a charon may have given either in the file or among those which the next charon gives out last.
+ * disk, and only then is charon given what follows from it. Whom charon has let in since, it writes down itself
+ * (`arrivals.ts`). So whoever kills hub and charon at any moment finds each address that a charon may have given in one
+ * of the two; and what never got to the disk, as the power failed, is among those which the next charon gives out last.
  */
 export class Keeper implements Disposable {
   readonly #loader: Loader;
@@ -57,10 +59,19 @@ export class Keeper implements Disposable {
    */
   async begin(sas: readonly IkeSa[] | undefined): Promise<void> {
     this.#tell(observe(this.book, sas ?? [], new Set(), this.#terms()).told);
-    if (sas === undefined) this.#completeEntries();
-    if (sas === undefined && readText(this.config.leases) !== undefined) this.book.skip(SKIPPED);
+    if (sas === undefined) {
+      this.#rememberArrivals();
+      this.#completeEntries();
+      if (readText(this.config.leases) !== undefined) this.book.skip(SKIPPED);
+    }
     this.#save();
+    if (sas === undefined) this.#unlessRefused(() => forgetAllArrivals(this.config.leases));
     await this.#load();
+  }
+
+  /** To be called before charon is asked for the SAs that {@link look} gets. */
+  beforeLook(): void {
+    this.#unlessRefused(() => setArrivalsAside(this.config.leases));
   }
 
   /**
@@ -78,6 +89,7 @@ export class Keeper implements Disposable {
       await this.#load();
       this.#behind = false;
     }
+    if (!this.#behind) this.#unlessRefused(() => forgetArrivals(this.config.leases));
     await dismiss(this.vici, [...seen.stale, ...seen.admitted]);
     await this.#contests.consider(seen.contests);
   }
@@ -101,6 +113,26 @@ export class Keeper implements Disposable {
       );
     }
     this.#doubles = new Set(doubles.map(({ other }) => other.uniqueid));
+  }
+
+  /** Pods that charon had let in, and that the hub did not live to write down. */
+  #rememberArrivals(): void {
+    if (this.#fixed !== undefined) return;
+    const { leaseTime, now, wallClock } = this.#terms();
+    const offline = { since: wallClock, ...(leaseTime === 0 ? {} : { until: now + leaseTime }) };
+    for (const { identity, addresses } of readArrivals(this.config.leases)) {
+      if (!this.book.restore({ identity, addresses, offline })) continue;
+      this.log("info", `${identity} had got ${addresses.join(" and ")} before the hub was killed`);
+    }
+  }
+
+  /** A disk on which nothing goes any more must not end a hub that serves. */
+  #unlessRefused(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      this.log("error", `pods that are new: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
 
   #completeEntries(): void {

@@ -29,6 +29,7 @@ export function charonOptions(config: HubConfig, dataPlane: DataPlane): CharonOp
     directory: config.directory,
     dataPlane,
     logLevel: 1,
+    plugins: ["updown"], // src/hub/arrivals.ts
     // Each packet of IKE: a thousand pods that are idle would fill the log with that in half a minute.
     quiet: ["net", "enc"],
     settings: HUB_SETTINGS,

@@ -2,6 +2,7 @@ import { Code, Fault } from "../fault.ts";
 import { stopCharon } from "../ipsec/charon.ts";
 import { removeIfEmpty, removeTree } from "../os/file.ts";
 import { type Lock, lockDirectory } from "../os/lock.ts";
+import { forgetAllArrivals } from "./arrivals.ts";
 import { requireSameNamespace } from "./checks.ts";
 import { letPodsIn } from "./loading.ts";
 import { lower } from "./network.ts";
@@ -50,6 +51,7 @@ export async function lockLeases(file: string): Promise<Lock> {
 /** Removes a hub's leases, and their directory when there is nothing else in it. @throws Fault 5. */
 export function removeLeaseFile(file: string): void {
   removeTree(file);
+  forgetAllArrivals(file);
   removeIfEmpty(file.slice(0, file.lastIndexOf("/")));
 }
 

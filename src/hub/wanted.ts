@@ -4,6 +4,7 @@ import type { HubConfig } from "../config/hub.ts";
 import type { Address } from "../net/address.ts";
 import { waitingRoom } from "../net/waiting-room.ts";
 import { Secret } from "../secret.ts";
+import { arrivalsCommand } from "./arrivals.ts";
 import type { Entry } from "./book.ts";
 
 /** What the hub's charon shall have loaded over VICI. */
@@ -53,7 +54,7 @@ export function wantedOf(config: HubConfig, { entries, window, now }: Leases): W
     const mayHaveMoved = offline !== undefined && now - offline.since > MOVED;
     const from = isCrowded && !mayHaveMoved ? host : undefined;
     const pools = [...addresses.map(poolName), ...WAITING.map(({ name }) => name)];
-    return { name: nameOf(identity), section: connection(config, pools, identity, from) };
+    return { name: nameOf(identity), section: connection(config, pools, { identity, from }) };
   });
   const pools = [
     ...[...entries.flatMap(({ addresses }) => addresses), ...window].map((address) => ({
@@ -63,7 +64,8 @@ export function wantedOf(config: HubConfig, { entries, window, now }: Leases): W
     ...WAITING,
   ];
   if (config.psks instanceof Secret) {
-    const anybody = { name: "pods", section: connection(config, window.map(poolName)) };
+    const updown = arrivalsCommand(config.leases);
+    const anybody = { name: "pods", section: connection(config, window.map(poolName), { updown }) };
     return {
       pools,
       shared: [{ id: "pods", psk: config.psks, owners: [] }],
@@ -89,8 +91,16 @@ function poolName(address: Address): string {
 /** Of both families: charon takes one only for a pod that asks for that family. */
 const WAITING = ([4, 6] as const).map((version) => ({ name: `waiting-${version}`, addrs: waitingRoom(version) }));
 
+/** Whom a connection is for. */
+interface Whom {
+  readonly identity?: string;
+  readonly from?: Address | undefined;
+  /** Run when a child comes up, before the pod is answered, and when it goes. */
+  readonly updown?: string;
+}
+
 /** swanctl.conf(5), `connections`; without `remote.id` for any identity. */
-function connection(config: HubConfig, pools: readonly string[], identity?: string, from?: Address): Section {
+function connection(config: HubConfig, pools: readonly string[], { identity, from, updown }: Whom): Section {
   return {
     version: "2",
     ...(config.listen.length === 0 ? {} : { local_addrs: [...config.listen] }),
@@ -113,6 +123,7 @@ function connection(config: HubConfig, pools: readonly string[], identity?: stri
         start_action: "none",
         dpd_action: "clear",
         rekey_time: "1h",
+        ...(updown === undefined ? {} : { updown }),
       },
     },
   };

@@ -56,6 +56,7 @@ export class Watch {
   async #look(): Promise<void> {
     const goodbyes = this.#goodbyes;
     this.#goodbyes = new Set();
+    this.keeper.beforeLook();
     const sas = await listSas(this.vici);
     const now = leasesOf(sas);
     for (const line of changeLines(this.#known, now)) this.log("info", line);

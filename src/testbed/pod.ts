@@ -1,6 +1,7 @@
 import type { Result } from "../cni/result.ts";
 import { Runtime } from "../cni/runtime.ts";
 import type { Node } from "./node.ts";
+import { patience } from "./patience.ts";
 import { ENVIRONMENT, type ExecResult, Place } from "./place.ts";
 
 /** What a pod asks of its runtime. */
@@ -71,15 +72,17 @@ export class Pod extends Place implements AsyncDisposable {
     });
   }
 
-  /** Sends `count` ICMP echo requests, 0.1 s apart; true when each was answered within a second. */
+  /** Sends `count` ICMP echo requests, one after the other; true when each was answered within a second. */
   async ping(address: string, count = 1): Promise<boolean> {
-    const { code, stdout } = await this.tryPing(address, count);
-    return code === 0 && stdout.includes(` ${count} received`);
+    // One by one: for the last of several, ping(8) waits no longer than two round trips of those before.
+    for (let sent = 0; sent < count; sent += 1) if ((await this.tryPing(address)).code !== 0) return false;
+    return true;
   }
 
-  /** As {@link ping}, with all that ping(8) said. */
-  tryPing(address: string, count = 1): Promise<ExecResult> {
-    return this.exec(["ping", "-n", "-c", String(count), "-i", "0.1", "-W", "1", address], { check: false });
+  /** One echo request, with all that ping(8) said. */
+  tryPing(address: string): Promise<ExecResult> {
+    const seconds = String(Math.min(patience(1000), 3000) / 1000); // not more: many wait for what must not come
+    return this.exec(["ping", "-n", "-c", "1", "-W", seconds, address], { check: false });
   }
 
   /** Removes the namespace's name, as a container runtime does after DEL; twice is fine. */

@@ -96,7 +96,6 @@ describe("agents with both", () => {
     await eventually("no charon any more", 20_000, async () => {
       return (await bed.at(1).exec(["pgrep", "-x", "charon-systemd"], { check: false })).code !== 0;
     });
-    { const leaked = await capture.packets(PLAIN); if (leaked.length > 0) { console.log(leaked.slice(0,5).join("\n"), "\n...\n", leaked.slice(-5).join("\n")); for (const i of [1,2]) console.log(bed.agent(i).lines.join("\n")); } }
     expect(await capture.packets(PLAIN)).toEqual([]);
     await capture.stop();
   });

@@ -83,7 +83,7 @@ describe("a pod's virtual IPs", () => {
     expect(await one.virtualIPs()).toEqual(ips);
   });
 
-  test("are nobody else's when hub and charon were killed before the hub could write them down", async () => {
+  test("are its own again when hub and charon were killed before the hub could write them down", async () => {
     await using first = await Hub.start(hubNode);
     await first.kill("KILL");
     const charon = await hubCharonPid(hubNode);
@@ -91,13 +91,55 @@ describe("a pod's virtual IPs", () => {
     const before = (await one.join(join("pod-1"))).virtualIPs; // by charon alone
     await hubNode.exec(["kill", "-KILL", charon]);
 
-    await using _second = await Hub.start(hubNode);
+    await using second = await Hub.start(hubNode);
+    await second.program.line(
+      new RegExp(` info pod-1 had got ${before.join(" and ")} before the hub was killed$`),
+      1000,
+    );
     await using two = await bed.client(2);
     const others = await joined(two, "pod-2");
     await isBack(one, 20_000);
-    const after = await one.virtualIPs();
-    expect(new Set([...after, ...others]).size).toBe(4);
-    expect(before.filter((ip) => others.includes(ip))).toEqual([]);
+    expect(await one.virtualIPs()).toEqual(before);
+    expect(new Set([...before, ...others]).size).toBe(4);
+    await eventually("what charon wrote is taken up", 5000, async () => {
+      const { stdout } = await hubNode.exec(["ls", "/var/lib/podvpn/hub"]);
+      return stdout.trim() === "leases.json";
+    });
+  });
+
+  test("are told to it when they are written down, not before", async () => {
+    await using first = await Hub.start(hubNode);
+    await first.kill("KILL");
+    const file = `${FILE}.arrived`;
+    await hubNode.exec(["mkfifo", file]); // whoever writes there waits for a reader
+    await using one = await bed.client(1);
+    let joinedAt: number | undefined;
+    const joining = one.join(join("pod-1")).then(() => {
+      joinedAt = performance.now();
+    });
+    const writes = async () => (await hubNode.exec(["pgrep", "-f", file], { check: false })).code === 0;
+    await eventually("charon writes", 5000, writes);
+    expect(joinedAt).toBeUndefined();
+    // One line for each family. Opened for both, it does not end between them.
+    const { stdout } = await hubNode.exec(["sh", "-c", `exec 3<>'${file}'; head -n 2 <&3`]);
+    expect(stdout).toBe("10.173.0.1\tfd00:173::1\tpod-1\n".repeat(2));
+    await joining;
+    await hubNode.exec(["rm", file]);
+    await using second = await Hub.start(hubNode);
+    await second.kill("TERM");
+  });
+
+  test("are free when it said goodbye while nobody wrote anything down", async () => {
+    await using first = await Hub.start(hubNode);
+    await first.kill("KILL");
+    await using one = await bed.client(1);
+    await one.join(join("pod-1"));
+    await one.leave();
+    await using second = await Hub.start(hubNode); // takes over the charon that runs
+    await using two = await bed.client(2);
+    await joined(two, "pod-2");
+    expect((await listed()).map(({ identity }) => identity)).toEqual(["pod-2"]);
+    await second.kill("TERM");
   });
 
   test("are kept for its lease time when it is gone without a word, and its own when it comes back in it", async () => {

@@ -151,7 +151,7 @@ export class Application {
       altered: sorted(new Set([...changes.altered, ...routed].filter((name) => !made.has(name)))),
       removed: sorted(changes.removed),
       started: charon.started,
-      obstacles: this.#obstacles,
+      obstacles: [...new Set(this.#obstacles)],
       ...(again === undefined ? {} : { again }),
     };
   }

@@ -5,6 +5,7 @@ import type { Snapshot } from "../../../src/testbed/snapshot.ts";
 import {
   BUILT,
   type Cluster,
+  DIST,
   HUB_ADDRESS,
   PSK,
   VIRTUAL_SUBNET,
@@ -260,4 +261,18 @@ describe("a plugin that is killed after any of its effects", () => {
       }
     }
   }
+});
+
+// The last one: it takes away what the others compare with.
+test("a charon whose pods have gone without DEL is ended by podvpn uninstall --force, with its SAs", async () => {
+  const pod = await node.addPod("orphan");
+  await pod.add(nodeConf(), BUILT);
+  expect((await nodeSas(node)).length).toBe(1);
+  await pod.remove();
+  await node.exec(["rm", "-r", `/run/podvpn/pods/${pod.containerID}+eth0`]);
+  const { stdout } = await node.exec([`${DIST}/podvpn`, "uninstall", "--bin-dir", "/run/nowhere"]);
+  expect(stdout).toContain("end the node's charon");
+  expect((await node.exec(["pgrep", "-c", "charon"], { check: false })).stdout.trim()).toBe("0");
+  expect((await node.exec(["ip", "xfrm", "state", "count"])).stdout).toContain("SAD count 0");
+  expect((await node.exec(["ip", "xfrm", "policy"])).stdout).not.toContain("if_id");
 });

@@ -15,13 +15,18 @@ export class PodvpnHub implements ClusterHub {
 
   private constructor(readonly node: Node) {}
 
-  /** A cluster with such a hub, for both families. @param overrides Keys of hub.yaml. */
-  static cluster(count: number, dataplane: DataPlane, overrides: object = {}): Promise<Cluster<PodvpnHub>> {
+  /** A cluster with such a hub, for both families. @param overrides Keys of hub.yaml. @param files PSKs by path. */
+  static cluster(
+    count: number,
+    dataplane: DataPlane,
+    overrides: object = {},
+    files: Readonly<Record<string, string>> = {},
+  ): Promise<Cluster<PodvpnHub>> {
     return Cluster.with(count, async (node) => {
       const virtualSubnets = [VIRTUAL_SUBNET, VIRTUAL_SUBNET_6];
       const config = { virtualSubnets, pskFile: "/etc/podvpn/psk", dataplane, ...overrides };
       if (dataplane === "kernel") await firstSa(node);
-      await Hub.configure(node, config, { "/etc/podvpn/psk": PSK });
+      await Hub.configure(node, config, { "/etc/podvpn/psk": PSK, ...files });
       const hub = new PodvpnHub(node);
       await hub.up();
       return hub;

@@ -123,7 +123,9 @@ export class Receiver implements AsyncDisposable {
 /** Makes `place` send with `source` what it sends to `target`, which it reaches by `via` (or on its link `eth0`). */
 export async function spoof(place: Place, source: string, target: string, via?: string): Promise<void> {
   const way = via === undefined ? [] : ["via", via];
-  await place.exec(["ip", "address", "replace", source, "dev", "lo"]);
+  // Without it the kernel takes an address for tentative until some later moment, and refuses the route.
+  const nodad = source.includes(":") ? ["nodad"] : [];
+  await place.exec(["ip", "address", "replace", source, "dev", "lo", ...nodad]);
   await place.exec(["ip", "route", "replace", target, ...way, "dev", "eth0", "src", source]);
 }
 

@@ -2,6 +2,7 @@ import type { Section } from "vici";
 import { describe, expect, test } from "vitest";
 import type { HubConfig } from "../../../src/config/hub.ts";
 import { parseHubConfig } from "../../../src/config/hub.ts";
+import { arrivalsCommand } from "../../../src/hub/arrivals.ts";
 import type { Entry } from "../../../src/hub/book.ts";
 import { type Loaded, planLoad } from "../../../src/hub/load.ts";
 import { wantedOf } from "../../../src/hub/wanted.ts";
@@ -68,7 +69,14 @@ describe("what charon gets", () => {
           remote: { auth: "psk", id: "pod-1" },
         },
       },
-      { name: "pods", section: { ...section, pools: ["10.173.0.2", "10.173.0.3", "fd00_173__2"] } },
+      {
+        name: "pods",
+        section: {
+          ...section,
+          pools: ["10.173.0.2", "10.173.0.3", "fd00_173__2"],
+          children: { net: { ...section.children.net, updown: arrivalsCommand("/var/lib/podvpn/hub/leases.json") } },
+        },
+      },
     ]);
   });
 
