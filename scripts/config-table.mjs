@@ -8,12 +8,15 @@ import { build } from "esbuild";
 const markers = {
   strongswan: ["<!-- config-table:begin -->", "<!-- config-table:end -->"],
   wireguard: ["<!-- config-table-wireguard:begin -->", "<!-- config-table-wireguard:end -->"],
+  agent: ["<!-- config-table-agent:begin -->", "<!-- config-table-agent:end -->"],
 };
 const root = new URL("..", import.meta.url).pathname;
 
 /** Bundled, because the sources use syntax that Node's type stripping does not take away. */
 async function loadFields() {
-  const exports = ["strongswan-fields", "wireguard-fields"].map((name) => `export * from "./src/config/${name}.ts";`);
+  const exports = ["strongswan-fields", "wireguard-fields", "agent-fields"].map(
+    (name) => `export * from "./src/config/${name}.ts";`,
+  );
   const { outputFiles } = await build({
     stdin: { contents: exports.join("\n"), resolveDir: root },
     bundle: true,
@@ -56,10 +59,17 @@ function withTable(text, [beginMarker, endMarker], table) {
 
 const { values, positionals } = parseArgs({ options: { check: { type: "boolean" } }, allowPositionals: true });
 const file = positionals[0] ?? `${root}README.md`;
-const { vpnFields, rootFields, wireguardFields, peerFields } = await loadFields();
+const { vpnFields, rootFields, wireguardFields, peerFields, ...agent } = await loadFields();
+const agentSections = ["registry", "underlay", "wireguard", "ipsec", "probe", "metrics"];
+/** The fields of a section of agent.yaml. */
+const agentSection = (name) => agent[`agent${name[0].toUpperCase()}${name.slice(1)}Fields`]();
 const tables = {
   strongswan: tableOf([...rows(vpnFields(), "vpn."), ...rows(rootFields(), "")]),
   wireguard: tableOf([...rows(wireguardFields(), "wireguard."), ...rows(peerFields(), "wireguard.peers[].")]),
+  agent: tableOf([
+    ...rows(agent.agentFields(), "").filter((row) => !agentSections.some((name) => row.startsWith(`| \`${name}\` `))),
+    ...agentSections.flatMap((name) => rows(agentSection(name), `${name}.`)),
+  ]),
 };
 const before = readFileSync(file, "utf8");
 if (!Object.values(markers).some(([begin]) => before.includes(begin)))

@@ -22,13 +22,14 @@ export interface SplitOptions {
 
 /**
  * The plan, driver by driver: each has its own peers, and guards what is behind these. What is behind nobody (pods of
- * nodes that are gone, or not there yet) is guarded by the first driver, which is always there; another one without
+ * nodes that are gone, or not there yet, or need a driver that this node does not have) is guarded by the first driver, which is always there; another one without
  * peers is not needed and not in the result. No two guard the same. Pure.
  */
 export function splitPlan(plan: MeshPlan, options: SplitOptions): ReadonlyMap<Driver, WantedTunnels> {
   const { drivers, addresses, mtu, endpointOf, isLost } = options;
   const peersOf = Map.groupBy(plan.peers, ({ driver }) => driver);
-  const others = plan.peers.filter(({ driver }) => driver !== drivers[0]).flatMap(({ prefixes }) => prefixes);
+  // Not those whose driver this node does not have: a plan may be older than the configuration.
+  const others = drivers.slice(1).flatMap((driver) => (peersOf.get(driver) ?? []).flatMap(({ prefixes }) => prefixes));
   const wanted = new Map<Driver, WantedTunnels>();
   for (const [index, driver] of drivers.entries()) {
     const peers = peersOf.get(driver) ?? [];

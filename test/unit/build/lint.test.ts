@@ -46,6 +46,12 @@ const cases: readonly (readonly [file: string, line: string, rule?: "noRestricte
   ["src/cli/c.ts", 'import "koffi";', "noRestrictedImports"],
   ["plugins/strongswan/a.ts", 'import "node:fs/promises";', "noRestrictedImports"],
   ["test/unit/a.ts", 'import "node:fs";'],
+  ["src/registry/a.ts", 'import "../config/fields.ts";'],
+  ["src/registry/b.ts", 'import "../agent/driver.ts";', "noRestrictedImports"],
+  ["src/mesh/a.ts", 'import "../registry/node-record.ts";'],
+  ["src/mesh/b.ts", 'import "../os/file.ts";', "noRestrictedImports"],
+  ["src/agent/a.ts", 'import "../node/record.ts";'],
+  ["src/agent/b.ts", 'import "../cli/main.ts";', "noRestrictedImports"],
   ["src/cycle/a.ts", 'import "./b.ts";', "noImportCycles"],
   ["src/cycle/b.ts", 'import "./a.ts";', "noImportCycles"],
 ];
