@@ -25,6 +25,8 @@ export interface ChangeableKeys {
 /** Milliseconds until a change that was given up, and is due by the clock, begins anew. */
 const AFTER_WITHDRAWAL = 3_600_000;
 
+const FINISHING = "the registry to have the new key";
+
 /** Changes this node's keys, one step after the other, whenever somebody asks or they are old enough. */
 export class Rotator {
   readonly #keys: ChangeableKeys;
@@ -35,6 +37,8 @@ export class Rotator {
   #sinceTime = new Date();
   #notBefore = 0;
   #waitsFor: string | undefined;
+  /** The next keys have become the keys, and the registry does not say so yet. */
+  #isFinishing = false;
 
   /** @param every Milliseconds after which keys are old enough; 0 is never. */
   constructor(keys: ChangeableKeys, every: number, log: AgentJournal) {
@@ -46,7 +50,7 @@ export class Rotator {
 
   /** Undefined when no change is under way. */
   get status(): RotationStatus | undefined {
-    const isUnderWay = this.#isAsked || this.#keys.hasNext;
+    const isUnderWay = this.#isAsked || this.#keys.hasNext || this.#isFinishing;
     if (!isUnderWay) return undefined;
     return { startedAt: this.#sinceTime.toISOString(), waitsFor: this.#waitsFor ?? "its turn" };
   }
@@ -72,11 +76,13 @@ export class Rotator {
    * @returns Whether this node's record is another one now, and is to be published and applied.
    */
   async step(nodes: readonly NodeRecord[], name: string, changes: readonly KeyChange[]): Promise<boolean> {
+    const own = nodes.find((node) => node.name === name);
+    if (own !== undefined && !isChanging(own)) this.#isFinishing = false;
     if (!this.#isAsked && !this.#keys.hasNext && this.#isDue()) this.#begin();
     const { hasNext } = this.#keys;
     const waited = performance.now() - this.#since;
     const step = nextStep({ name, asked: this.#isAsked, hasNext, waited, nodes, changes });
-    this.#waitsFor = step.do === "wait" ? step.for : undefined;
+    this.#waitsFor = step.do === "wait" ? step.for : this.#isFinishing ? FINISHING : undefined;
     try {
       switch (step.do) {
         case "begin":
@@ -87,6 +93,8 @@ export class Rotator {
         case "promote":
           this.#keys.promote();
           this.#isAsked = false;
+          this.#isFinishing = true;
+          this.#waitsFor = FINISHING;
           this.#log("info", "next keys count now", { took: `${Math.round(waited / 1000)}s` });
           return true;
         case "withdraw":

@@ -22,8 +22,8 @@ export function verdictOf(path: PathFacts, now: number): Verdict {
   if (answered.length > 0) return isCarried(path) ? "answers" : "plain";
   if (received > 0) return "alive";
   const established = path.after?.established;
-  // A session that is young says nothing when pings were sent and nothing came back.
-  if (established !== undefined && Math.abs(now - established) <= REJECT_AFTER && sent === 0) return "alive";
+  const isYoung = established !== undefined && Math.abs(now - established) <= REJECT_AFTER;
+  if (path.pings.length === 0 && isYoung) return "alive"; // else the pings tell more than a session of before
   return path.pings.length > 0 || sent > 0 ? "silent" : "untried";
 }
 

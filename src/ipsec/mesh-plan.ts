@@ -299,7 +299,13 @@ function outdone(carrying: readonly HeldSa[]): HeldSa[] {
  * One is as it should be: who began it takes away what was before. Two that are alike have come up at the same time, or the
  * other side makes something of it that this side has not heard of: they stay for a while.
  */
-function superfluous(wanted: WantedPeer, kept: HeldSa, { sas }: HeldPeer, { isLate }: MeshPlanOptions): MeshStep[] {
+function superfluous(
+  wanted: WantedPeer,
+  kept: HeldSa,
+  { sas }: HeldPeer,
+  { isLate, isProven }: MeshPlanOptions,
+): MeshStep[] {
+  const isOver = isProven(kept);
   return sas
     .filter((sa) => sa !== kept)
     .flatMap((sa): MeshStep[] => {
@@ -307,6 +313,6 @@ function superfluous(wanted: WantedPeer, kept: HeldSa, { sas }: HeldPeer, { isLa
       const isMine = isGood(sa, wanted)
         ? wanted.designated && isLate(wanted.peer)
         : kept.initiator || isLate(wanted.peer);
-      return isMine ? [{ do: "terminate", sa, force: false }] : [];
+      return isMine && isOver ? [{ do: "terminate", sa, force: false }] : [];
     });
 }

@@ -44,6 +44,13 @@ function meshSettings(dataPlane: DataPlane): Settings {
     routing_table_prio: UNUSED_RULE_PRIORITY,
     // A tunnel that takes the place of another is proven anew: in an IKE_SA of its own.
     reuse_ikesa: false,
+    // When a tunnel is taken away, the other side goes on to send by it until it hears of that. Its last packets come
+    // before its answer; but charon looks at both with different threads, and must not have forgotten the tunnel yet. So it
+    // looks at such answers (INFORMATIONAL) later: less than `retransmit_timeout`.
+    receive_delay: 300,
+    receive_delay_type: 37,
+    receive_delay_request: false,
+    receive_delay_response: true,
     // With the default, 1, every packet of IKE looks at all IKE_SAs.
     ikesa_table_size: 1024,
     ikesa_table_segments: 16,

@@ -22,8 +22,8 @@ export async function knock(address: string, port: number): Promise<string> {
         resolve("code" in error ? String(error.code) : "EIO");
       };
       socket.on("error", failed);
-      // Connected, it hears of ICMP errors.
-      socket.connect(port, address, () => socket.send(KEEPALIVE, failed));
+      socket.once("connect", () => socket.send(KEEPALIVE, failed));
+      socket.connect(port, address); // only so does it hear of ICMP errors
     });
   } finally {
     socket.close();

@@ -4,6 +4,7 @@ import { listGuards } from "../node/guards.ts";
 import { AGENT_NETWORK } from "../node/record.ts";
 import { modifiedAt } from "../os/file.ts";
 import { problemOf } from "./devices.ts";
+import { within } from "./within.ts";
 
 /** The node's agent: what it tells, or why it tells nothing. */
 export type AgentView =
@@ -16,10 +17,13 @@ export type AgentView =
 /** Where the agent's configuration is unless it is told. */
 export const AGENT_CONFIG = "/etc/podvpn/agent.yaml";
 
+/** Milliseconds: one that hangs must not hide the rest of the node. */
+const ANSWER = 5000;
+
 /** Asks the node's agent. Undefined on a node that has none, and no trace of one. */
 export async function viewAgent(): Promise<AgentView | undefined> {
   try {
-    const status = await askStatus();
+    const status = await within(ANSWER, "podvpn's agent", askStatus());
     if (status !== undefined) return { state: "running", status };
   } catch (error) {
     return { state: "silent", problem: problemOf(error) };

@@ -20,7 +20,9 @@ async function stream(from: number, to: number): Promise<Sender & AsyncDisposabl
   return sender;
 }
 
-const lost = async (sender: Sender) => (await sender.answers(1.5 * RATE, 20_000)).lost;
+const lost = async (sender: Sender) => {
+  return Math.max(0, (await sender.answers(1.5 * RATE, 20_000)).lost - (await bed.dropped()));
+};
 const exists = async (index: number, link: string) =>
   (await bed.at(index).exec(["ip", "link", "show", link], { check: false })).code === 0;
 

@@ -151,7 +151,35 @@ describe("a mesh of agents with WireGuard", () => {
     expect(await podvpnJson<StatusJson>(bed.at(1), 1, "status")).toMatchObject({ agent: { state: "stopped" } });
     const { stdout } = await podvpn(bed.at(1), "graph");
     expect(stdout).toMatch(/^n1 +n2 +wireguard$/m);
+
+    // In place of an agent that hangs.
+    const socket = "/run/podvpn/agent/socket";
+    await bed.at(1).exec(["rm", "-f", socket]);
+    const deaf = bed.at(1).spawn(["socat", `UNIX-LISTEN:${socket}`, "EXEC:sleep 100"]);
+    await eventually("somebody listens", within(10), async () => {
+      return (await bed.at(1).exec(["test", "-S", socket], { check: false })).code === 0;
+    });
+    const silent = await podvpn(bed.at(1), "status");
+    await deaf.stop("SIGKILL");
+    expect(silent.code).toBe(1);
+    expect(silent.stdout).toMatch(/^agent silent: podvpn's agent does not answer within 5 s\n/);
   });
+});
+
+test("while keys change, podvpn status tells of it, and podvpn capture knows both devices", async () => {
+  await using bed = await AgentBed.create(3);
+  await bed.startAll();
+  await bed.stop(2, "SIGKILL"); // so that n1 waits for it
+  expect((await podvpn(bed.at(1), "rotate", "--no-wait")).code).toBe(0);
+  const second = () => bed.at(1).exec(["ip", "link", "show", "podvpn1"], { check: false });
+  await eventually("n1 has a second device", within(20), async () => (await second()).code === 0);
+  expect((await podvpn(bed.at(1), "status")).stdout).toMatch(/^ {2}rotation {3}for \S+, waits for /m);
+  await using run = await Eavesdropper.start(bed.at(1), "--json");
+  expect(await bed.pings(1, 3)).toBe(true);
+  const { how, result } = await run.result<Captured>();
+  expect(how).toBe("exit status 0");
+  expect(result).toMatchObject({ verdict: "encrypted", interfaces: ["eth0"], plain: { packets: 0 } });
+  expect(result.encrypted.packets).toBeGreaterThanOrEqual(4);
 });
 
 describe("a mesh of agents with IPsec", () => {

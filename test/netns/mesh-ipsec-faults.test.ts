@@ -48,7 +48,7 @@ describe("what may be in the way of IPsec between nodes", () => {
     const count = (await one.effects()).length;
     expect(count).toBeGreaterThan(20);
     await one.remove();
-    for (let step = 1; step <= count; step += 3) {
+    for (let step = 1; step <= count; step += 5) {
       await one.stop();
       await one.start({ PODVPN_KILL_AFTER: String(step) });
       await expect(one.apply(bed.wanted(one)), `killed after step ${step}`).rejects.toThrow();

@@ -22,7 +22,7 @@ export function checkPrograms(facts: ProgramsFacts, needs: ProgramNeeds): Findin
 function own({ own: names, binDirectory }: ProgramsFacts, { plugins: called, podvpn }: ProgramNeeds): Finding[] {
   const missing = names.filter(({ path }) => path === undefined).map(({ name }) => name);
   if (missing.length === 0) return [ok(`${listed(names)} are in ${binDirectory}`)];
-  const what = `${missing.join(" and ")} ${missing.length === 1 ? "is" : "are"} not in ${binDirectory}`;
+  const what = `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} not in ${binDirectory}`;
   const command = `${quoted(podvpn)} install --bin-dir ${quoted(binDirectory)}`;
   const isCalled = missing.some((name) => called.includes(name));
   if (isCalled) return [bad(`${what}, from which the runtime takes plugins: no pod can be attached`, { command })];

@@ -11,6 +11,7 @@ import type { Program } from "../../../src/testbed/program.ts";
 import { Testbed } from "../../../src/testbed/testbed.ts";
 import { DIST } from "./cluster.ts";
 import { eventually } from "./eventually.ts";
+import { droppedByFullQueues } from "./full-queues.ts";
 
 const PODVPN = `${DIST}/podvpn`;
 const CONFIG = "/etc/podvpn/agent.yaml";
@@ -64,6 +65,11 @@ export class AgentBed implements AsyncDisposable {
     this.nodes.push(made);
     await this.configure(index);
     return made;
+  }
+
+  /** Packets that the nodes had no room for since they were made: streams may lose so many of theirs. */
+  dropped(): Promise<number> {
+    return droppedByFullQueues(this.nodes.map(({ node }) => node));
   }
 
   /** The `index`th node, from 1. */

@@ -7,6 +7,7 @@ import { echo, PLAIN_PAYLOAD, Sender } from "../../../src/testbed/traffic.ts";
 import { DriverBed, type DriverKind } from "./driver-bed.ts";
 import type { DriverNode } from "./driver-node.ts";
 import { eventually } from "./eventually.ts";
+import { droppedByFullQueues } from "./full-queues.ts";
 import { PLAIN } from "./mesh.ts";
 import { expectUnchanged } from "./unchanged.ts";
 
@@ -183,21 +184,9 @@ async function expectSilence(sender: Sender): Promise<void> {
   });
 }
 
-/** Names of what counts packets that a queue had no room for: a machine that is too busy, and no fault of a tunnel. */
-const OVERFLOWS = `
-awk '$1 == "Udp:" && !head { for (i = 2; i <= NF; i++) name[i] = $i; head = 1; next }
-     $1 == "Udp:" { for (i = 2; i <= NF; i++) if (name[i] == "RcvbufErrors") sum += $i }
-     $1 == "Udp6RcvbufErrors" { sum += $2 } END { print sum + 0 }' /proc/net/snmp /proc/net/snmp6
-cat /sys/class/net/podvpn*/statistics/tx_dropped /sys/class/net/ipsec*/statistics/tx_dropped 2>/dev/null || true`;
-
 /** How many packets full queues of the nodes and their pods have dropped so far, as their kernels count them. */
-async function overflows(nodes: readonly DriverNode[]): Promise<number> {
-  const places = [...new Set(nodes)].flatMap(({ node, pod }) => [node, pod]);
-  const outputs = await Promise.all(places.map((place) => place.exec(["sh", "-c", OVERFLOWS])));
-  return outputs
-    .flatMap(({ stdout }) => stdout.split("\n"))
-    .filter((line) => line !== "")
-    .reduce((sum, line) => sum + Number(line), 0);
+function overflows(nodes: readonly DriverNode[]): Promise<number> {
+  return droppedByFullQueues(nodes.flatMap(({ node, pod }) => [node, pod]));
 }
 
 /** Streams of {@link RATE} packets a second between pods, of both families: each is answered, so it goes both ways. */

@@ -96,10 +96,12 @@ export function ipsecRotationSuite(dataPlane: DataPlane, rounds: number): void {
   }
 }
 
-/** The tunnels of a node: the SPIs by which it receives. */
+/** The tunnels of a node, without those that are about to end: the SPIs by which it receives. */
 async function tunnelsOf({ node }: DriverNode): Promise<string[]> {
   await using vici = await connect({ path: node.path(`${MESH_CHARON}/vici`), timeout: patience(10_000) });
   const sas: IkeSa[] = [];
   for await (const sa of vici.listSas()) sas.push(sa);
-  return sas.flatMap(({ childSas }) => childSas.flatMap(({ spiIn }) => spiIn ?? []));
+  return sas
+    .filter(({ state }) => state === "ESTABLISHED")
+    .flatMap(({ childSas }) => childSas.flatMap(({ spiIn }) => spiIn ?? []));
 }

@@ -1,0 +1,92 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "./support/agent-bed.ts";
+import { DIST } from "./support/cluster.ts";
+import { doctor, findingOf, run } from "./support/doctor.ts";
+import { eventually } from "./support/eventually.ts";
+
+let bed: AgentBed;
+beforeEach(async () => {
+  bed = await AgentBed.create(2);
+  const script = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
+  await bed.at(1).exec(["sh", "-ec", script]);
+  await bed.at(1).writeFile("/run/testbin/systemctl", SYSTEMCTL, 0o755);
+  await bed.at(1).exec(["mount", "--bind", "/run/testbin", "/usr/local/sbin"]);
+  await bed.startAll();
+});
+afterEach(() => bed[Symbol.asyncDispose]());
+
+/** In the place of systemd: starts the one unit that there is. */
+const SYSTEMCTL = `#!/bin/sh
+[ "$*" = "start podvpn" ] || exit 5
+setsid ${DIST}/podvpn agent --config /etc/podvpn/agent.yaml </dev/null >/run/agent.log 2>&1 &
+`;
+
+describe("podvpn doctor on a node with an agent", () => {
+  test("has nothing bad to say, and names the peers", async () => {
+    const { bad, findings } = await doctor(bed.at(1));
+    expect(bad).toEqual([]);
+    const tunnels = findings.filter(({ check }) => check === "tunnel").map(({ what }) => what);
+    expect(tunnels).toContainEqual(
+      expect.stringMatching(/^n2: 10\.101\.2\.1 \(3 of 3\), fd00:101:2::1 \(3 of 3\) answered/),
+    );
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        check: "agent",
+        outcome: "ok",
+        what: expect.stringMatching(/^n1: agent .* 2 nodes in/),
+      }),
+    );
+  });
+
+  test("finds that no agent runs, and the command starts it", async () => {
+    await bed.stop(1);
+    const finding = findingOf(await doctor(bed.at(1)), "agent", /^no agent runs/);
+    expect(finding.command).toBe("systemctl start podvpn");
+    await run(bed.at(1), finding);
+    await bed.joined(1, 2);
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
+  test("finds a record that is refused, and the command puts it aside", async () => {
+    const file = `${bed.directory}/nodes/stranger.yaml`;
+    await bed.at(1).exec(["sh", "-c", `echo 'name: [' >${file}`]);
+    await bed.until(1, "it is refused", ({ registry }) => registry.refusals.length === 1);
+    const finding = findingOf(await doctor(bed.at(1)), "agent", /stranger\.yaml.*it does not count/);
+    expect(finding.command).toBe(`mv ${file} ${file}.refused`);
+    await run(bed.at(1), finding);
+    await bed.until(1, "it is gone", ({ registry }) => registry.refusals.length === 0);
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
+  test("finds a subnet that is not this node's, and the command corrects it", async () => {
+    const conf = {
+      cniVersion: "1.0.0",
+      name: "podnet",
+      type: "wireguard",
+      wireguard: { agent: true },
+      isDefaultGateway: true,
+      ipam: { type: "host-local", ranges: [[{ subnet: podSubnet(2) }], [{ subnet: podSubnet6(1) }]] },
+    };
+    const file = "/etc/cni/net.d/10-podvpn.conf";
+    await bed.at(1).writeFile(file, JSON.stringify(conf));
+    const finding = findingOf(
+      await doctor(bed.at(1)),
+      "configuration",
+      /gives pods addresses of 10\.101\.2\.0\/24, and this node has/,
+    );
+    await run(bed.at(1), finding);
+    expect(await bed.at(1).readFile(file)).toContain(`"${podSubnet(1)}"`);
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
+  test("finds a foreign route, and the command takes it away: nothing was ever in plain", async () => {
+    const capture = await bed.testbed.capture();
+    await bed.at(1).exec(["ip", "route", "add", "10.101.2.0/25", "via", "10.9.0.2", "dev", "eth0"]);
+    await eventually("pings do not pass", 10_000, async () => !(await bed.pings(1, 2)));
+    await run(bed.at(1), findingOf(await doctor(bed.at(1)), "routes", /10\.101\.2\.0\/25 via 10\.9\.0\.2 dev eth0/));
+    await eventually("pings pass", 10_000, () => bed.pings(1, 2));
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+    await capture.sync();
+    expect(await capture.packets(PLAIN)).toEqual([]);
+  });
+});

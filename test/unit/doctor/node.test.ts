@@ -1,0 +1,200 @@
+import { describe, expect, it, test } from "vitest";
+import type { AgentStatus } from "../../../src/agent/status.ts";
+import { checkAgent } from "../../../src/doctor/checks/agent.ts";
+import { checkClock } from "../../../src/doctor/checks/clock.ts";
+import { checkConfiguration } from "../../../src/doctor/checks/configuration.ts";
+import { checkEsp } from "../../../src/doctor/checks/esp.ts";
+import { checkForwarding } from "../../../src/doctor/checks/forwarding.ts";
+import { checkKernel } from "../../../src/doctor/checks/kernel.ts";
+import { checkPrograms } from "../../../src/doctor/checks/programs.ts";
+import { checkSettings } from "../../../src/doctor/checks/settings.ts";
+import type { CniFile } from "../../../src/doctor/gather/cni.ts";
+import { type FirewallFacts, lackingPorts } from "../../../src/doctor/gather/firewalls.ts";
+import { address, DEVICE, NOW, prefix } from "./support/facts.ts";
+
+const outcomes = (findings: readonly { readonly outcome: string }[]) => findings.map(({ outcome }) => outcome);
+
+describe("the check of the kernel", () => {
+  const all = { wireguardGo: true, charon: true };
+  const without = { release: "6.1", wireguard: "ENOTSUP", esp: "EPROTONOSUPPORT" };
+
+  it("is content with user space, where that has its device", () => {
+    const needs = { wireguard: true, ipsec: true };
+    expect(outcomes(checkKernel(without, needs, all))).toEqual(["ok", "ok", "ok", "ok"]);
+    expect(outcomes(checkKernel({ ...without, tun: "ENOENT" }, needs, all))).toEqual(["ok", "bad", "bad", "bad"]);
+    expect(outcomes(checkKernel(without, needs, { wireguardGo: false, charon: false }))).toEqual([
+      "ok",
+      "ok",
+      "bad",
+      "bad",
+    ]);
+  });
+
+  it("misses nothing that nobody needs, but nf_tables", () => {
+    const facts = { ...without, tun: "ENOENT", nftables: "ENOTSUP" };
+    const none = { wireguard: false, ipsec: false };
+    const skipped = "not applicable";
+    expect(outcomes(checkKernel(facts, none, all))).toEqual(["warning", skipped, skipped, skipped]);
+    expect(outcomes(checkKernel(facts, { ...none, ipsec: true }, all))[0]).toBe("bad");
+  });
+});
+
+describe("the check of programs", () => {
+  const facts = {
+    binDirectory: "/opt/cni/bin",
+    own: [{ name: "podvpn", path: "/opt/cni/bin/podvpn" }],
+    plugins: [],
+    elsewhere: [{ name: "bridge" }],
+    tools: [{ name: "charon-systemd" }, { name: "wireguard-go" }],
+    hasApt: true,
+  };
+  const needs = { wireguard: true, ipsec: false, plugins: ["bridge"], userspaceWireguard: true, podvpn: "podvpn" };
+
+  it("misses what a configuration calls, and what no kernel does instead", () => {
+    const findings = checkPrograms(facts, needs).filter(({ outcome }) => outcome === "bad");
+    expect(findings).toMatchObject([
+      {
+        what: expect.stringContaining("there is no plugin bridge"),
+        command: expect.stringContaining("apt-get install"),
+      },
+      { what: expect.stringContaining("there is no wireguard-go"), command: "apt-get install -y wireguard-go" },
+    ]);
+    expect(outcomes(checkPrograms(facts, { ...needs, plugins: [], userspaceWireguard: false }))).not.toContain("bad");
+  });
+
+  it("names no package manager where it knows none", () => {
+    const [finding] = checkPrograms({ ...facts, hasApt: false }, needs).filter(({ outcome }) => outcome === "bad");
+    expect(finding).not.toHaveProperty("command");
+    expect(finding).toHaveProperty("remedy");
+  });
+});
+
+describe("the check of network configurations", () => {
+  const file = (path: string, more: Partial<CniFile> = {}): CniFile => ({
+    path,
+    faults: [],
+    types: ["bridge"],
+    isPodvpns: false,
+    isAgents: false,
+    usesWireguard: false,
+    usesIpsec: false,
+    subnets: [],
+    ...more,
+  });
+  const own = file("/etc/cni/net.d/20-podvpn.conf", {
+    isPodvpns: true,
+    types: ["wireguard"],
+    subnets: [{ prefix: prefix("10.1.1.0/24"), text: "10.1.1.0/24" }],
+  });
+  const check = (files: readonly CniFile[], prefixes?: readonly string[]) =>
+    checkConfiguration({ directory: "/etc/cni/net.d", files }, prefixes?.map(prefix));
+
+  it("wants podvpn's first, unless the first one reads the others itself", () => {
+    expect(check([own, file("/30")])).toMatchObject([{ outcome: "ok" }]);
+    expect(check([file("/a b"), own])).toMatchObject([{ outcome: "bad", command: "mv '/a b' '/a b.disabled'" }]);
+    expect(check([file("/10", { types: ["multus"] }), own])).toMatchObject([{ outcome: "ok" }]);
+    expect(check([file("/10")])).toMatchObject([{ outcome: "not applicable" }]);
+  });
+
+  it("compares subnets with the agent's prefixes, and writes the right one where there is one", () => {
+    expect(check([own], ["10.1.0.0/16"])).toMatchObject([{ outcome: "ok" }]);
+    expect(check([own], ["10.2.0.0/24"])).toMatchObject([
+      { outcome: "bad", command: `sed -i 's#"10.1.1.0/24"#"10.2.0.0/24"#' /etc/cni/net.d/20-podvpn.conf` },
+    ]);
+    expect(check([own], ["10.2.0.0/24", "10.3.0.0/24"])[0]).not.toHaveProperty("command");
+    expect(check([own], ["fd00::/64"])[0]).not.toHaveProperty("command");
+  });
+});
+
+describe("the check of the agent", () => {
+  const refusal = { where: "nodes/n2.yaml:3", what: "port is 0", remedy: "give a port", kept: false };
+  const status = (refusals: readonly object[]) =>
+    ({
+      node: { name: "n1", version: "1", pid: 5 },
+      registry: { where: "/etc/podvpn/mesh", version: "1", nodes: 2, refusals },
+      drivers: [],
+      unreachable: [],
+    }) as unknown as AgentStatus; // no more of it is looked at
+  const check = (refusals: readonly object[]) =>
+    checkAgent({ isExpected: true, configFile: "/a", status: status(refusals) }, [])[1];
+
+  it("puts a refused record aside, but never one whose node still counts, nor its own", () => {
+    const file = "/etc/podvpn/mesh/nodes/n2.yaml";
+    expect(check([refusal])).toMatchObject({ outcome: "bad", command: `mv ${file} ${file}.refused` });
+    expect(check([{ ...refusal, name: "n2", kept: true }])).not.toHaveProperty("command");
+    expect(check([{ ...refusal, name: "n1" }])).toMatchObject({ command: "systemctl restart podvpn" });
+  });
+
+  it("misses no agent on a node that has none", () => {
+    expect(checkAgent({ isExpected: false, configFile: "/a" }, [])).toMatchObject([{ outcome: "not applicable" }]);
+    expect(checkAgent({ isExpected: true, configFile: "/a" }, [])).toMatchObject([
+      { command: "systemctl start podvpn" },
+    ]);
+  });
+});
+
+describe("the check of the clock", () => {
+  test.each([
+    ["1970", 1000, undefined, "bad"],
+    ["nobody knows better", NOW, undefined, "ok"],
+    ["a minute is nothing", NOW, NOW + 60_000, "ok"],
+    ["two are", NOW, NOW + 120_000, "bad"],
+  ])("%s", (_, now, at, outcome) => {
+    expect(outcomes(checkClock({ now, ...(at !== undefined && { latest: { what: "x was written", at } }) }))).toEqual([
+      outcome,
+    ]);
+  });
+});
+
+describe("the checks of firewalls and settings", () => {
+  const facts = (more: Partial<FirewallFacts>): FirewallFacts[] => [
+    { device: DEVICE, obstacles: [], input: [], output: [], early: [], sysctls: [], rpFilter: 0, ...more },
+  ];
+  const ping = { pod: "p", device: "podvpn0", peer: "n2", target: address("10.1.2.1"), sent: 2, received: 2 };
+  const obstacle = { what: "a chain refuses", remedy: "run `x`", command: "x" };
+
+  it("warns only of a chain that refuses by its looks, where all pods pass", () => {
+    const closed = facts({ obstacles: [obstacle] });
+    expect(outcomes(checkForwarding(closed, []))).toEqual(["bad"]);
+    expect(outcomes(checkForwarding(closed, [ping]))).toEqual(["warning"]);
+    expect(outcomes(checkForwarding(closed, [ping, { ...ping, received: 0 }]))).toEqual(["bad"]);
+    expect(outcomes(checkForwarding(closed, [{ ...ping, device: "other" }]))).toEqual(["bad"]);
+  });
+
+  it("takes rp_filter for a fault only where the strict one is in force", () => {
+    const sysctls = [{ key: "net/ipv4/conf/podvpn0/rp_filter", before: "0", after: "2" }];
+    expect(outcomes(checkSettings(facts({ sysctls, rpFilter: 0 })))).toEqual(["ok"]);
+    expect(outcomes(checkSettings(facts({ sysctls, rpFilter: 1 })))).toEqual(["bad"]);
+  });
+
+  it("reads what iptables -S lists", () => {
+    const rule = "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT";
+    expect(lackingPorts("-P INPUT ACCEPT", "INPUT", [51820])).toEqual([]);
+    expect(lackingPorts("-P INPUT DROP", "INPUT", [51820])).toEqual([51820]);
+    expect(lackingPorts(`-P INPUT DROP\n${rule}`, "INPUT", [51820, 500])).toEqual([500]);
+    expect(lackingPorts("-P INPUT ACCEPT\n-A INPUT -j REJECT --reject-with x", "INPUT", [500])).toEqual([500]);
+    expect(lackingPorts("-P OUTPUT DROP", "INPUT", [500])).toEqual([]);
+  });
+});
+
+describe("the check of ESP", () => {
+  const state = { spi: 0x1234, src: address("10.9.0.1"), dst: address("10.9.0.2"), protocol: 50, reqid: 1, ifId: 7 };
+  const policy = {
+    direction: "out",
+    src: prefix("10.1.0.0/16"),
+    dst: prefix("10.2.0.0/16"),
+    action: "allow",
+    priority: 1,
+    templates: 1,
+    ifId: 7,
+  } as const;
+
+  it("finds a security association that no policy leads to, and removes that alone", () => {
+    expect(outcomes(checkEsp({ states: [state], policies: [policy] }))).toEqual(["ok"]);
+    expect(checkEsp({ states: [state], policies: [{ ...policy, ifId: 8 }] })).toMatchObject([
+      { outcome: "bad", command: "ip xfrm state delete src 10.9.0.1 dst 10.9.0.2 proto esp spi 0x00001234" },
+    ]);
+    expect(outcomes(checkEsp({ states: [state], policies: [{ ...policy, templates: 0 }] }))).toEqual(["bad"]);
+    expect(outcomes(checkEsp({ states: [], policies: [] }))).toEqual(["not applicable"]);
+  });
+});
