@@ -5,6 +5,9 @@ import type { PathFacts } from "../gather/paths.ts";
 
 const { ok, none, bad } = findingsOf("path MTU");
 
+/** Linux turns IPv6 off on a link with less (RFC 8200 section 5). */
+const IPV6_MTU = 1280;
+
 /** Whether the largest packet of the tunnel fits the way to each peer, without being cut. Pure. */
 export function checkPathMtu(paths: readonly PathFacts[]): Finding[] {
   const measured = paths.flatMap((path) => (path.underlay === undefined ? [] : [{ path, mtu: path.underlay.mtu }]));
@@ -24,6 +27,12 @@ export function checkPathMtu(paths: readonly PathFacts[]): Finding[] {
     const setting = device.isAgents
       ? `mtu: ${mtu.largest} in agent.yaml`
       : `"mtu": ${fitting} in wireguard of the network`;
+    const six = device.record.guarded.find((prefix) => family(prefix) === 6);
+    if (fitting < IPV6_MTU && six !== undefined) {
+      const needed = mtu.wanted - inner + IPV6_MTU;
+      const remedy = `let ${needed} bytes pass on the way, or take IPv6 out of the mesh: it needs a tunnel of ${IPV6_MTU} bytes`;
+      return bad(`${what}: large packets are lost`, { remedy });
+    }
     return bad(`${what}: large packets are lost`, {
       command: `ip link set ${device.name} mtu ${fitting}`,
       remedy: `keep it by ${setting}`,

@@ -7,7 +7,7 @@ import type { FirewallFacts } from "../../../src/doctor/gather/firewalls.ts";
 import type { PathFacts } from "../../../src/doctor/gather/paths.ts";
 import { parsePing } from "../../../src/doctor/gather/ping.ts";
 import { isCarried, verdictOf } from "../../../src/doctor/verdict.ts";
-import { DEVICE, NOW, OBSERVED, PEER, path, route } from "./support/facts.ts";
+import { DEVICE, NOW, OBSERVED, PEER, path, prefix, route } from "./support/facts.ts";
 
 const UNANSWERED = path().pings.map((ping) => ({ ...ping, received: 0 }));
 const same = { sent: 1000, received: 2000, established: NOW - 5000 };
@@ -93,6 +93,14 @@ describe("the check of the path MTU", () => {
   it("gives the device what fits the path", () => {
     expect(measured(1400)).toMatchObject({ outcome: "bad", command: "ip link set podvpn0 mtu 1340" });
     expect(measured(1480)).toMatchObject({ outcome: "ok" });
+  });
+
+  it("never gives a device with IPv6 less than that needs", () => {
+    const six = { ...DEVICE, record: { ...DEVICE.record, guarded: [prefix("fd00:1:2::/64")] } };
+    const mtu = { wanted: 1480, largest: 1300, encapsulation: "wireguard" as const };
+    const [finding] = checkPathMtu([path({ device: six, underlay: { knock: "silent", mtu } })]);
+    expect(finding).toMatchObject({ outcome: "bad", remedy: expect.stringContaining("1340 bytes") });
+    expect(finding).not.toHaveProperty("command");
   });
 
   it("knows nothing of a peer that answers no pings", () => {
