@@ -22,8 +22,8 @@ export interface SplitOptions {
 
 /**
  * The plan, driver by driver: each has its own peers, and guards what is behind these. What is behind nobody (pods of
- * nodes that are gone, or not there yet, or need a driver that this node does not have) is guarded by the first driver, which is always there; another one without
- * peers is not needed and not in the result. No two guard the same. Pure.
+ * nodes that are gone, or not there yet, or need a driver that this node does not have) is guarded by the first driver,
+ * which is always there; another one without peers is not needed and not in the result. No two guard the same. Pure.
  */
 export function splitPlan(plan: MeshPlan, options: SplitOptions): ReadonlyMap<Driver, WantedTunnels> {
   const { drivers, addresses, mtu, endpointOf, isLost } = options;

@@ -93,9 +93,10 @@ export class Tunnels implements AsyncDisposable {
     return hasCleared;
   }
 
-  /** Of the drivers that are used, and have something to wait for. */
-  keyChanges(): KeyChange[] {
-    return this.#keepers.flatMap((keeper) => keeper.keyChange() ?? []);
+  /** Of the drivers that are used, and have something to wait for; undefined for one that fails: it must be waited for. */
+  keyChanges(): (KeyChange | undefined)[] {
+    const used = this.#keepers.filter(({ isUsed }) => isUsed);
+    return used.flatMap((keeper) => keeper.keyChange() ?? (keeper.failure === undefined ? [] : [undefined]));
   }
 
   status(): DriverStatus[] {

@@ -1,19 +1,21 @@
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "./support/agent-bed.ts";
 import { DIST } from "./support/cluster.ts";
 import { doctor, findingOf, run } from "./support/doctor.ts";
 import { eventually } from "./support/eventually.ts";
 
 let bed: AgentBed;
-beforeEach(async () => {
-  bed = await AgentBed.create(2);
+afterEach(() => bed[Symbol.asyncDispose]());
+
+/** Two nodes that are joined; the first one has what the runtime needs, and something like systemd. */
+async function start(defaults: Readonly<Record<string, unknown>> = {}): Promise<void> {
+  bed = await AgentBed.create(2, defaults);
   const script = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
   await bed.at(1).exec(["sh", "-ec", script]);
   await bed.at(1).writeFile("/run/testbin/systemctl", SYSTEMCTL, 0o755);
   await bed.at(1).exec(["mount", "--bind", "/run/testbin", "/usr/local/sbin"]);
   await bed.startAll();
-});
-afterEach(() => bed[Symbol.asyncDispose]());
+}
 
 /** In the place of systemd: starts the one unit that there is. */
 const SYSTEMCTL = `#!/bin/sh
@@ -23,6 +25,7 @@ setsid ${DIST}/podvpn agent --config /etc/podvpn/agent.yaml </dev/null >/run/age
 
 describe("podvpn doctor on a node with an agent", () => {
   test("has nothing bad to say, and names the peers", async () => {
+    await start();
     const { bad, findings } = await doctor(bed.at(1));
     expect(bad).toEqual([]);
     const tunnels = findings.filter(({ check }) => check === "tunnel").map(({ what }) => what);
@@ -39,6 +42,7 @@ describe("podvpn doctor on a node with an agent", () => {
   });
 
   test("finds that no agent runs, and the command starts it", async () => {
+    await start();
     await bed.stop(1);
     const finding = findingOf(await doctor(bed.at(1)), "agent", /^no agent runs/);
     expect(finding.command).toBe("systemctl start podvpn");
@@ -48,6 +52,7 @@ describe("podvpn doctor on a node with an agent", () => {
   });
 
   test("finds a record that is refused, and the command puts it aside", async () => {
+    await start();
     const file = `${bed.directory}/nodes/stranger.yaml`;
     await bed.at(1).exec(["sh", "-c", `echo 'name: [' >${file}`]);
     await bed.until(1, "it is refused", ({ registry }) => registry.refusals.length === 1);
@@ -59,6 +64,7 @@ describe("podvpn doctor on a node with an agent", () => {
   });
 
   test("finds a subnet that is not this node's, and the command corrects it", async () => {
+    await start();
     const conf = {
       cniVersion: "1.0.0",
       name: "podnet",
@@ -80,6 +86,7 @@ describe("podvpn doctor on a node with an agent", () => {
   });
 
   test("finds a foreign route, and the command takes it away: nothing was ever in plain", async () => {
+    await start();
     const capture = await bed.testbed.capture();
     await bed.at(1).exec(["ip", "route", "add", "10.101.2.0/25", "via", "10.9.0.2", "dev", "eth0"]);
     await eventually("pings do not pass", 10_000, async () => !(await bed.pings(1, 2)));

@@ -36,5 +36,5 @@ export function findingOf(
 /** Runs a finding's command in a shell, as it is printed. */
 export async function run(node: Node, { what, command }: Finding): Promise<void> {
   if (command === undefined) throw new Error(`no command mends this: ${what}`);
-  await node.exec(["sh", "-ec", command]);
+  await node.exec(["sh", "-c", command]);
 }
