@@ -66,7 +66,7 @@ describe("the metrics of an agent", () => {
         const lines = expositionText(agentMetrics({ ...STATUS, peers }, counters(), NOW));
         expect(promlint(lines)).toEqual([]);
       }),
-      { numRuns: 30 },
+      { numRuns: 200 },
     );
   });
 });
