@@ -1,4 +1,4 @@
-// All tests, or one ring of them: node scripts/test.mjs [unit|fuzz|build|netns|conformance|runtimes|soak|lab|all]
+// All tests, or one ring of them: node scripts/test.mjs [unit|fuzz|build|netns|conformance|runtimes|soak|lab|mesh|all]
 // The last line is always `N passed, N failed`, over all suites; the exit status says the same.
 import { check } from "./check.mjs";
 import { runLab } from "./lab.mjs";
@@ -16,6 +16,11 @@ const rings = {
   runtimes: ["root", "apt", "test", "runtimes", "reference", "build"],
   soak: ["root", "apt", "test", "build"],
   lab: ["root", "apt", "test", "lab", "build"],
+};
+
+/** Rings that are run by their name alone: all together must end within {@link BOUND}. */
+const apart = {
+  mesh: ["root", "apt", "test", "build"],
 };
 
 /** How a ring is run where vitest on this very machine is not the way. */
@@ -62,11 +67,12 @@ const remaining = () => Math.max(deadline - Date.now(), 1);
 
 async function main(wanted) {
   const names = wanted === "all" ? Object.keys(rings) : [wanted];
-  if (names.some((name) => !(name in rings))) {
-    throw new Failure(`There is no ring "${wanted}": choose one of ${Object.keys(rings).join(", ")}, or all.`);
+  const known = { ...rings, ...apart };
+  if (names.some((name) => !(name in known))) {
+    throw new Failure(`There is no ring "${wanted}": choose one of ${Object.keys(known).join(", ")}, or all.`);
   }
   const isReady = await part("set-up", async () => {
-    const need = new Set(names.flatMap((name) => rings[name]));
+    const need = new Set(names.flatMap((name) => known[name]));
     // Below: a broken build must not keep the unit tests from running.
     need.delete("build");
     need.delete("reference");
@@ -77,7 +83,7 @@ async function main(wanted) {
   if (wanted === "all") await part("check", () => check());
   for (const name of names) {
     await part(name, async () => {
-      await setup({ need: rings[name].filter((what) => what === "reference" || what === "build") });
+      await setup({ need: known[name].filter((what) => what === "reference" || what === "build") });
       if (name in runners) return await runners[name](remaining());
       return await runVitest(["--project", name], { timeout: remaining(), bound: BOUND });
     });

@@ -75,7 +75,11 @@ export class Rotator {
    * @param changes Of the drivers that are used, as of their last apply.
    * @returns Whether this node's record is another one now, and is to be published and applied.
    */
-  async step(nodes: readonly NodeRecord[], name: string, changes: readonly (KeyChange | undefined)[]): Promise<boolean> {
+  async step(
+    nodes: readonly NodeRecord[],
+    name: string,
+    changes: readonly (KeyChange | undefined)[],
+  ): Promise<boolean> {
     const own = nodes.find((node) => node.name === name);
     if (own !== undefined && !isChanging(own)) this.#isFinishing = false;
     if (!this.#isAsked && !this.#keys.hasNext && this.#isDue()) this.#begin();

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Check } from "../../src/doctor/finding.ts";
 import type { Node } from "../../src/testbed/node.ts";
-import { DIST } from "./support/cluster.ts";
-import { doctor, findingOf, run } from "./support/doctor.ts";
-import { eventually } from "./support/eventually.ts";
-import { PODVPN } from "./support/hub.ts";
-import { Mesh, nodeAddress } from "./support/mesh.ts";
+import { DIST } from "../netns/support/cluster.ts";
+import { doctor, findingOf, run } from "../netns/support/doctor.ts";
+import { eventually } from "../netns/support/eventually.ts";
+import { PODVPN } from "../netns/support/hub.ts";
+import { Mesh, nodeAddress } from "../netns/support/mesh.ts";
 
 let mesh: Mesh;
 let node: Node;

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "./support/agent-bed.ts";
-import { DIST } from "./support/cluster.ts";
-import { doctor, findingOf, run } from "./support/doctor.ts";
-import { eventually } from "./support/eventually.ts";
+import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-bed.ts";
+import { DIST } from "../netns/support/cluster.ts";
+import { doctor, findingOf, run } from "../netns/support/doctor.ts";
+import { eventually } from "../netns/support/eventually.ts";
 
 let bed: AgentBed;
 afterEach(() => bed[Symbol.asyncDispose]());

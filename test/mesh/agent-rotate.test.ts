@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { echo, Sender } from "../../src/testbed/traffic.ts";
-import { AgentBed, meshAddress, PLAIN } from "./support/agent-bed.ts";
-import { eventually } from "./support/eventually.ts";
+import { AgentBed, meshAddress, PLAIN } from "../netns/support/agent-bed.ts";
+import { eventually } from "../netns/support/eventually.ts";
 
 let bed: AgentBed;
 beforeEach(async () => {

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { echo, Sender } from "../../src/testbed/traffic.ts";
-import { AgentBed, meshAddress, PLAIN, within } from "./support/agent-bed.ts";
-import { eventually } from "./support/eventually.ts";
-import { withoutProgram } from "./support/mounted.ts";
+import { AgentBed, meshAddress, PLAIN, within } from "../netns/support/agent-bed.ts";
+import { eventually } from "../netns/support/eventually.ts";
+import { withoutProgram } from "../netns/support/mounted.ts";
 
 let bed: AgentBed;
 afterEach(() => bed[Symbol.asyncDispose]());

@@ -4,10 +4,10 @@ import { parseAddress } from "../../src/net/address.ts";
 import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
 import { echo } from "../../src/testbed/traffic.ts";
 import { randomPublicKey } from "../../src/wireguard/keys.ts";
-import { DriverBed } from "./support/driver-bed.ts";
-import { reaches, Streams } from "./support/driver-suite.ts";
-import { shownDevice } from "./support/wg.ts";
-import { wireguardKind } from "./support/wireguard-kind.ts";
+import { DriverBed } from "../netns/support/driver-bed.ts";
+import { reaches, Streams } from "../netns/support/driver-suite.ts";
+import { shownDevice } from "../netns/support/wg.ts";
+import { wireguardKind } from "../netns/support/wireguard-kind.ts";
 
 const COUNT = 1000;
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DriverBed } from "./support/driver-bed.ts";
-import { driverSuite, reaches } from "./support/driver-suite.ts";
-import { PLAIN } from "./support/mesh.ts";
-import { stopped, wireguardGo } from "./support/wg.ts";
-import { wireguardKind } from "./support/wireguard-kind.ts";
+import { DriverBed } from "../netns/support/driver-bed.ts";
+import { driverSuite, reaches } from "../netns/support/driver-suite.ts";
+import { PLAIN } from "../netns/support/mesh.ts";
+import { stopped, wireguardGo } from "../netns/support/wg.ts";
+import { wireguardKind } from "../netns/support/wireguard-kind.ts";
 
 describe("the WireGuard driver of the agent, in user space", () => {
   driverSuite(wireguardKind("userspace"));

@@ -2,8 +2,8 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Program } from "../../src/testbed/program.ts";
 import { echo, Sender } from "../../src/testbed/traffic.ts";
-import { AgentBed, meshAddress, meshAddress6, PLAIN, within } from "./support/agent-bed.ts";
-import { eventually } from "./support/eventually.ts";
+import { AgentBed, meshAddress, meshAddress6, PLAIN, within } from "../netns/support/agent-bed.ts";
+import { eventually } from "../netns/support/eventually.ts";
 
 let bed: AgentBed;
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { AgentBed, within } from "./support/agent-bed.ts";
+import { AgentBed, within } from "../netns/support/agent-bed.ts";
 
 let bed: AgentBed;
 beforeEach(async () => {

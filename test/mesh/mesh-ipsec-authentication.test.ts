@@ -6,12 +6,18 @@ import { describe, expect, test } from "vitest";
 import { run } from "../../src/os/process.ts";
 import type { Node } from "../../src/testbed/node.ts";
 import { PLAIN_PAYLOAD } from "../../src/testbed/traffic.ts";
-import { DriverBed, type DriverKind } from "./support/driver-bed.ts";
-import { reaches } from "./support/driver-suite.ts";
-import { eventually } from "./support/eventually.ts";
-import { type IpsecOptions, MESH_AUTHORITY, MESH_CERTIFICATE, MESH_KEY, MESH_PSK } from "./support/ipsec-driver.ts";
-import { ipsecKind, MESH_CHARON, writeIdentity } from "./support/ipsec-kind.ts";
-import { PLAIN } from "./support/mesh.ts";
+import { DriverBed, type DriverKind } from "../netns/support/driver-bed.ts";
+import { reaches } from "../netns/support/driver-suite.ts";
+import { eventually } from "../netns/support/eventually.ts";
+import {
+  type IpsecOptions,
+  MESH_AUTHORITY,
+  MESH_CERTIFICATE,
+  MESH_KEY,
+  MESH_PSK,
+} from "../netns/support/ipsec-driver.ts";
+import { ipsecKind, MESH_CHARON, writeIdentity } from "../netns/support/ipsec-kind.ts";
+import { PLAIN } from "../netns/support/mesh.ts";
 
 /** Nodes that prove themselves by something else than raw keys. @param prepare What a node needs on its disk. */
 function kindBy(by: IpsecOptions["by"], prepare: (node: Node, identity: string) => Promise<void>): DriverKind {

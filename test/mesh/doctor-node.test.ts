@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Node } from "../../src/testbed/node.ts";
 import { Testbed } from "../../src/testbed/testbed.ts";
-import { BUILT, DIST, PSK } from "./support/cluster.ts";
-import { doctor, findingOf, run } from "./support/doctor.ts";
+import { BUILT, DIST, PSK } from "../netns/support/cluster.ts";
+import { doctor, findingOf, run } from "../netns/support/doctor.ts";
 
 let testbed: Testbed;
 let node: Node;

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Capture } from "../../src/testbed/capture.ts";
-import { BUILT } from "./support/cluster.ts";
-import { DriverBed } from "./support/driver-bed.ts";
-import type { DriverNode } from "./support/driver-node.ts";
-import { reaches } from "./support/driver-suite.ts";
-import { failure } from "./support/failed-add.ts";
-import { PLAIN } from "./support/mesh.ts";
-import { expectUnchanged } from "./support/unchanged.ts";
-import { shownDevice } from "./support/wg.ts";
-import { wireguardKind } from "./support/wireguard-kind.ts";
+import { BUILT } from "../netns/support/cluster.ts";
+import { DriverBed } from "../netns/support/driver-bed.ts";
+import type { DriverNode } from "../netns/support/driver-node.ts";
+import { reaches } from "../netns/support/driver-suite.ts";
+import { failure } from "../netns/support/failed-add.ts";
+import { PLAIN } from "../netns/support/mesh.ts";
+import { expectUnchanged } from "../netns/support/unchanged.ts";
+import { shownDevice } from "../netns/support/wg.ts";
+import { wireguardKind } from "../netns/support/wireguard-kind.ts";
 
 describe('pods with wireguard {"agent": true}', () => {
   let bed: DriverBed;

@@ -5,11 +5,11 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AgentStatus } from "../../src/agent/status.ts";
 import type { Node } from "../../src/testbed/node.ts";
 import type { Program } from "../../src/testbed/program.ts";
+import { AgentBed, meshAddress, podSubnet, within } from "../netns/support/agent-bed.ts";
+import { Eavesdropper, podvpn, podvpnJson } from "../netns/support/cli.ts";
+import { eventually } from "../netns/support/eventually.ts";
+import { PODVPN } from "../netns/support/hub.ts";
 import { strictDot } from "../unit/cli/support/dot.ts";
-import { AgentBed, meshAddress, podSubnet, within } from "./support/agent-bed.ts";
-import { Eavesdropper, podvpn, podvpnJson } from "./support/cli.ts";
-import { eventually } from "./support/eventually.ts";
-import { PODVPN } from "./support/hub.ts";
 
 type StatusJson = { readonly healthy: boolean; readonly agent?: AgentStatus & { readonly state: string } };
 
