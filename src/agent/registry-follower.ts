@@ -42,7 +42,8 @@ export class RegistryFollower {
     for (let failures = 0; !signal.aborted; failures += 1) {
       if (failures > 0) await pause(backOff(failures), signal);
       try {
-        for await (const state of this.#registry.watch(signal, (error) => this.#failed(error))) {
+        const onError = (error: Error) => this.#failed(error);
+        for await (const state of this.#registry.watch(signal, onError, () => this.#recovered())) {
           failures = 0;
           this.#take(state);
           onChange();
@@ -59,6 +60,13 @@ export class RegistryFollower {
     this.#changedAt = Date.now();
     for (const line of refusalChanges(this.#state?.refusals ?? [], state.refusals)) this.#log(...line);
     this.#state = state;
+  }
+
+  /** It can be read, and is as it was. */
+  #recovered(): void {
+    if (this.#error === undefined) return;
+    this.#error = undefined;
+    this.#log("info", "registry can be read again");
   }
 
   #failed(error: unknown): void {

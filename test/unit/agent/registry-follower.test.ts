@@ -1,0 +1,42 @@
+import { describe, expect, test } from "vitest";
+import { publishedRecord } from "../../../src/agent/own-prefixes.ts";
+import { RegistryFollower } from "../../../src/agent/registry-follower.ts";
+import type { Registry, RegistryState } from "../../../src/registry/registry.ts";
+import { record } from "../mesh/support/records.ts";
+
+const STATE: RegistryState = { version: "1", nodes: [], refusals: [] };
+
+describe("a registry that cannot be read for a while", () => {
+  test("is told once, and is well again when it can be read, although nothing in it has changed", async () => {
+    const stop = new AbortController();
+    const lines: string[] = [];
+    const errors: (string | undefined)[] = [];
+    const registry: Pick<Registry, "watch"> = {
+      async *watch(_signal, onError, onRecovered) {
+        yield STATE;
+        onError(new Error("it is not mounted"));
+        errors.push(follower.error);
+        onRecovered?.();
+        errors.push(follower.error);
+        stop.abort();
+      },
+    };
+    // Nothing else of it is asked for.
+    const follower = new RegistryFollower(registry as Registry, (level, message) => lines.push(`${level} ${message}`));
+    await follower.run(stop.signal, () => undefined);
+    expect(errors).toEqual(["it is not mounted", undefined]);
+    expect(lines).toEqual([
+      "error registry cannot be read; what was read last goes on to count",
+      "info registry can be read again",
+    ]);
+    expect(follower.changes).toBe(1);
+  });
+});
+
+test("a node's own record is the refused one where an older one goes on to count", () => {
+  const [old, refused] = [record(1, { name: "n1", generation: 1 }), record(1, { name: "n1", generation: 2 })];
+  const refusal = { where: "nodes/n1.yaml", name: "n1", what: "", remedy: "", kept: true, record: refused };
+  expect(publishedRecord("n1", { ...STATE, nodes: [old] })).toBe(old);
+  expect(publishedRecord("n1", { ...STATE, nodes: [old], refusals: [refusal] })).toBe(refused);
+  expect(publishedRecord("n2", { ...STATE, nodes: [old], refusals: [refusal] })).toBeUndefined();
+});
