@@ -42,10 +42,7 @@ export function ownPrefixes({ name, source, state, published, cni, now }: Prefix
   return { podPrefixes, since: since ?? nextSince(name, state, now) };
 }
 
-/**
- * This node's record as it stands in the registry, also where it is refused: then an older one may go on to count.
- * Undefined where there is none. Pure.
- */
+/** This node's record as the registry has it, also where it is refused; undefined where there is none. Pure. */
 export function publishedRecord(name: string, { nodes, refusals }: RegistryState): NodeRecord | undefined {
-  return refusals.find((refusal) => refusal.record?.name === name)?.record ?? nodes.find((node) => node.name === name);
+  return nodes.find((node) => node.name === name) ?? refusals.find((refusal) => refusal.record?.name === name)?.record;
 }

@@ -1,8 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { publishedRecord } from "../../../src/agent/own-prefixes.ts";
 import { RegistryFollower } from "../../../src/agent/registry-follower.ts";
 import type { Registry, RegistryState } from "../../../src/registry/registry.ts";
-import { record } from "../mesh/support/records.ts";
 
 const STATE: RegistryState = { version: "1", nodes: [], refusals: [] };
 
@@ -31,12 +29,4 @@ describe("a registry that cannot be read for a while", () => {
     ]);
     expect(follower.changes).toBe(1);
   });
-});
-
-test("a node's own record is the refused one where an older one goes on to count", () => {
-  const [old, refused] = [record(1, { name: "n1", generation: 1 }), record(1, { name: "n1", generation: 2 })];
-  const refusal = { where: "nodes/n1.yaml", name: "n1", what: "", remedy: "", kept: true, record: refused };
-  expect(publishedRecord("n1", { ...STATE, nodes: [old] })).toBe(old);
-  expect(publishedRecord("n1", { ...STATE, nodes: [old], refusals: [refusal] })).toBe(refused);
-  expect(publishedRecord("n2", { ...STATE, nodes: [old], refusals: [refusal] })).toBeUndefined();
 });
