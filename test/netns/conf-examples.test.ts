@@ -6,10 +6,10 @@ import { BUILT, Cluster, PLAIN, virtualIP } from "./support/cluster.ts";
 /** What the examples have in place of a PSK. */
 const PLACEHOLDER = "replace-this-with-a-secret-of-your-own";
 const DIRECTORY = new URL("../../conf-examples/", import.meta.url);
-/** Those for kernels with ESP and XFRM interfaces are run in test/lab. */
+/** Those for kernels with ESP and XFRM interfaces are run in test/lab, those that need an agent in test/mesh. */
 const EXAMPLES = readdirSync(DIRECTORY)
   .filter((name) => /\.(json|conf|conflist)$/.test(name))
-  .filter((name) => !readFileSync(new URL(name, DIRECTORY), "utf8").includes('"attach": "node"'));
+  .filter((name) => !readFileSync(new URL(name, DIRECTORY), "utf8").match(/"attach": "node"|"agent": true/));
 
 let cluster: Cluster;
 
