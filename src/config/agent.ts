@@ -1,4 +1,3 @@
-import { Code, Fault } from "../fault.ts";
 import { type Address, parseAddress } from "../net/address.ts";
 import type { Endpoint } from "../net/endpoint.ts";
 import { contains, type Prefix } from "../net/prefix.ts";
@@ -16,7 +15,7 @@ import { type PodPrefixKeys, type PodPrefixSource, podPrefixSource } from "./age
 import { labelsOf, NODE_NAME, NODE_NAME_EXPECTED, repeated, withoutKeys } from "./agent-values.ts";
 import { type Fields, type Parsed, parseFields, unknownKeys, type Values } from "./fields.ts";
 import { isObject, kindOf, parseItem } from "./hub-item.ts";
-import { type Issue, pathOf, shown } from "./issues.ts";
+import { fileFault, type Issue, pathOf, shown } from "./issues.ts";
 import type { SecretFileAccess } from "./psk-file.ts";
 
 /** The agent's configuration: parsed, complete and consistent. */
@@ -90,7 +89,7 @@ export function parseAgentConfig(raw: unknown, file: string, context: AgentConte
   const issues: Issue[] = [];
   const config = agentConfig(raw ?? {}, context, issues);
   const [first, ...others] = issues.map(withoutKeys);
-  if (first !== undefined) throw agentFault(file, [first, ...others]);
+  if (first !== undefined) throw fileFault(file, [first, ...others]);
   if (config === undefined) throw new TypeError("an error in the configuration was found and not told");
   return config;
 }
@@ -235,12 +234,4 @@ function impatient({ interval, downAfter }: Partial<Values<ReturnType<typeof age
   if (interval === undefined || downAfter === undefined || downAfter > interval) return [];
   const what = `probe.downAfter is ${downAfter} ms, and probe.interval ${interval} ms`;
   return [{ what, remedy: "give a longer downAfter: within it, at least one answer must come" }];
-}
-
-/** For a terminal: one line for each issue. */
-function agentFault(file: string, issues: readonly [Issue, ...Issue[]]): Fault {
-  const [first, ...others] = issues;
-  if (others.length === 0) return new Fault(Code.invalidConfig, `${file}: ${first.what}`, first.remedy);
-  const details = issues.map(({ what, remedy }) => `  ${what}: ${remedy}`).join("\n");
-  return new Fault(Code.invalidConfig, `${file} has ${issues.length} errors`, "correct them all:", { details });
 }

@@ -1,4 +1,3 @@
-import { Code, Fault } from "../fault.ts";
 import type { Address } from "../net/address.ts";
 import { parseFields, unknownKeys } from "./fields.ts";
 import { hubFields } from "./hub-fields.ts";
@@ -6,7 +5,7 @@ import { isObject, kindOf } from "./hub-item.ts";
 import type { HubSubnet } from "./hub-pool.ts";
 import { type HubPsks, hubPsks } from "./hub-psks.ts";
 import { hubSubnets } from "./hub-subnets.ts";
-import type { Issue } from "./issues.ts";
+import { fileFault, type Issue } from "./issues.ts";
 import type { SecretFileAccess } from "./psk-file.ts";
 
 /** The hub's configuration: parsed, complete and consistent. */
@@ -38,7 +37,7 @@ export interface HubConfig {
 export function parseHubConfig(raw: unknown, file: string, access: SecretFileAccess): HubConfig {
   if (!isObject(raw)) {
     const remedy = "write keys with values, at least virtualSubnets and pskFile";
-    throw hubFault(file, [{ what: `it holds ${kindOf(raw)}`, remedy }]);
+    throw fileFault(file, [{ what: `it holds ${kindOf(raw)}`, remedy }]);
   }
   const fields = hubFields();
   const hub = parseFields(fields, raw, "");
@@ -46,7 +45,7 @@ export function parseHubConfig(raw: unknown, file: string, access: SecretFileAcc
   const subnets = hubSubnets(hub.values.virtualSubnets ?? [], hub.values.listen ?? [], issues);
   const psks = hubPsks(raw, hub.values, access, issues);
   const [first, ...others] = issues;
-  if (first !== undefined) throw hubFault(file, [first, ...others]);
+  if (first !== undefined) throw fileFault(file, [first, ...others]);
   const [subnet, ...more] = subnets;
   if (!hub.complete || subnet === undefined || psks === undefined) {
     throw new TypeError("an error in the configuration was found and not told");
@@ -75,12 +74,4 @@ export const HUB_DIRECTORY = "/run/podvpn/hub";
 export function defaultLeases(directory: string): string {
   if (directory === HUB_DIRECTORY) return "/var/lib/podvpn/hub/leases.json";
   return `/var/lib/podvpn/hub/${directory.slice(1).replaceAll("/", "+")}/leases.json`;
-}
-
-/** For a terminal: one line for each issue. */
-function hubFault(file: string, issues: readonly [Issue, ...Issue[]]): Fault {
-  const [first, ...others] = issues;
-  if (others.length === 0) return new Fault(Code.invalidConfig, `${file}: ${first.what}`, first.remedy);
-  const details = issues.map(({ what, remedy }) => `  ${what}: ${remedy}`).join("\n");
-  return new Fault(Code.invalidConfig, `${file} has ${issues.length} errors`, "correct them all:", { details });
 }

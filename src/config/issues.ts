@@ -21,6 +21,14 @@ export function issuesFault(issues: readonly [Issue, ...Issue[]]): Fault {
   return new Fault(Code.invalidConfig, what, "correct them all", { details: lines.join("\n") });
 }
 
+/** All issues of a file that an operator wrote in one Fault 7, for a terminal: one line for each. */
+export function fileFault(file: string, issues: readonly [Issue, ...Issue[]]): Fault {
+  const [first, ...others] = issues;
+  if (others.length === 0) return new Fault(Code.invalidConfig, `${file}: ${first.what}`, first.remedy);
+  const details = issues.map(({ what, remedy }) => `  ${what}: ${remedy}`).join("\n");
+  return new Fault(Code.invalidConfig, `${file} has ${issues.length} errors`, "correct them all:", { details });
+}
+
 /** Characters of a value that are shown. */
 const VALUE_SHOWN = 60;
 

@@ -1,4 +1,3 @@
-import { isPeerAddress } from "../../config/wireguard-peer.ts";
 import type { MeshAuthentication } from "../../ipsec/mesh-connection.ts";
 import { MOST_SELECTORS } from "../../ipsec/mesh-connection.ts";
 import { MOST_PEERS } from "../../ipsec/mesh-name.ts";
@@ -6,11 +5,11 @@ import type { PlannedPeer } from "../../mesh/mesh-plan.ts";
 import type { Address } from "../../net/address.ts";
 import { aggregate } from "../../net/aggregate.ts";
 import { contains, hostPrefix, type Prefix } from "../../net/prefix.ts";
-import { PrefixMap } from "../../net/prefix-map.ts";
-import { subtract } from "../../net/subtract.ts";
+import type { PrefixMap } from "../../net/prefix-map.ts";
 import type { OnLink } from "../../node/underlay.ts";
 import type { IpsecIdentity } from "../../registry/node-record.ts";
 import type { WantedTunnel, WantedTunnels } from "../driver.ts";
+import { endpointFault, guardedWithout, guardOf, heldText } from "../fitting.ts";
 
 /** What of the node can be in the way of a plan. */
 export interface NodeFacts {
@@ -47,8 +46,7 @@ export interface FittingTunnels {
 export function fittingTunnels({ tunnels, guarded }: WantedTunnels, facts: NodeFacts): FittingTunnels {
   const obstacles: string[] = [];
   const isHeld = (prefix: Prefix) => facts.addresses.find(({ address }) => contains(prefix, address));
-  const guard = new PrefixMap<true>();
-  for (const prefix of guarded) guard.set(prefix, true);
+  const guard = guardOf(guarded);
   const identities = new Map<string, string>([[facts.identity.toLowerCase(), "this node"]]);
   const fitting = tunnels.flatMap((tunnel): FittingTunnel[] => {
     const { peer } = tunnel;
@@ -62,9 +60,7 @@ export function fittingTunnels({ tunnels, guarded }: WantedTunnels, facts: NodeF
     const usable = peer.prefixes.filter((prefix) => {
       const own = isHeld(prefix);
       if (own === undefined) return true;
-      obstacles.push(
-        `${prefix} of ${peer.name} holds ${own.address} of this node's ${own.dev}; give ${peer.name} other pod prefixes`,
-      );
+      obstacles.push(heldText(own, prefix, peer.name));
       return false;
     });
     const local = aggregate(peer.localPrefixes);
@@ -85,13 +81,7 @@ export function fittingTunnels({ tunnels, guarded }: WantedTunnels, facts: NodeF
   const outside = facts.addresses.filter(({ address }) => guard.holder(hostPrefix(address)) !== undefined);
   return {
     tunnels: fitting.slice(0, MOST_PEERS),
-    guarded:
-      outside.length === 0
-        ? guarded
-        : subtract(
-            guarded,
-            outside.map(({ prefix }) => prefix),
-          ),
+    guarded: guardedWithout(guarded, outside),
     obstacles,
   };
 }
@@ -117,17 +107,15 @@ function sizeFault(name: string, local: readonly Prefix[], remote: readonly Pref
   return `no tunnel to ${name}: it would carry ${most} prefixes, and IKE takes ${MOST_SELECTORS}; give the nodes of a site prefixes that stand side by side`;
 }
 
-/** Packets to an endpoint in the mesh would go into the tunnel that it is the end of. */
+/** Where the peer is; what cannot be an endpoint goes to `obstacles`. */
 function endpointOf(
   { peer, endpoint }: WantedTunnel,
   guard: PrefixMap<true>,
   obstacles: string[],
 ): Address | undefined {
   if (endpoint === undefined) return undefined;
-  const { address } = endpoint;
-  const holder = guard.holder(hostPrefix(address));
-  if (holder === undefined && isPeerAddress(address)) return address;
-  const why = holder === undefined ? "to which nothing can be sent" : `which is in the mesh (${holder.prefix})`;
-  obstacles.push(`the underlay address of ${peer.name} is ${address}, ${why}; correct its record`);
+  const fault = endpointFault(peer.name, endpoint.address, guard);
+  if (fault === undefined) return endpoint.address;
+  obstacles.push(fault);
   return undefined;
 }

@@ -1,13 +1,13 @@
 import { nodeConflicts } from "../../config/wireguard-node.ts";
-import { isPeerAddress, type WantedPeer } from "../../config/wireguard-peer.ts";
+import type { WantedPeer } from "../../config/wireguard-peer.ts";
 import type { Endpoint } from "../../net/endpoint.ts";
 import { hostPrefix, type Prefix } from "../../net/prefix.ts";
 import { PrefixMap } from "../../net/prefix-map.ts";
-import { subtract } from "../../net/subtract.ts";
 import type { OnLink } from "../../node/underlay.ts";
 import type { WireguardIdentity } from "../../registry/node-record.ts";
 import type { PublicKey } from "../../wireguard/key.ts";
 import type { WantedTunnel, WantedTunnels } from "../driver.ts";
+import { endpointFault, guardedWithout, guardOf, heldText } from "../fitting.ts";
 import type { SlotPeer } from "./slot-plan.ts";
 
 /** What of the node can be in the way of a plan. */
@@ -49,7 +49,7 @@ export function fittingTunnels({ tunnels, guarded }: WantedTunnels, facts: MeshF
     holders.holders(hostPrefix(own.address)).map(({ prefix, value }) => ({ own, prefix, name: value })),
   );
   const unusable = new Set(held.map(({ prefix }) => prefix));
-  const guard = prefixMap(guarded);
+  const guard = guardOf(guarded);
   const outside = facts.addresses.filter(({ address }) => guard.holder(hostPrefix(address)) !== undefined);
   const endpoints = new Map(wanted.map((tunnel) => [tunnel, endpointOf(tunnel, guard)]));
   const others = wanted.filter(({ identity }) => identity.publicKey !== facts.ownPublicKey);
@@ -69,13 +69,7 @@ export function fittingTunnels({ tunnels, guarded }: WantedTunnels, facts: MeshF
         ...(tunnel.isLost && { isLost: true }),
       };
     }),
-    guarded:
-      outside.length === 0
-        ? guarded
-        : subtract(
-            guarded,
-            outside.map(({ prefix }) => prefix),
-          ),
+    guarded: guardedWithout(guarded, outside),
     obstacles: [
       ...held.map(({ own, prefix, name }) => heldText(own, prefix, name)),
       ...outside
@@ -98,18 +92,10 @@ function conflicts(wanted: readonly WireguardTunnel[], { ownPublicKey, meshes, r
   return found.map(({ what, remedy }) => `${what}; ${remedy}`);
 }
 
-/** The endpoint; or why it cannot be one: packets to it would go into the tunnel, or nowhere. */
+/** The endpoint; or why it cannot be one. */
 function endpointOf({ peer, endpoint }: WantedTunnel, guard: PrefixMap<true>): Endpoint | string | undefined {
   if (endpoint === undefined) return undefined;
-  const { address } = endpoint;
-  const holder = guard.holder(hostPrefix(address));
-  if (holder === undefined && isPeerAddress(address)) return endpoint;
-  const why = holder === undefined ? "to which nothing can be sent" : `which is in the mesh (${holder.prefix})`;
-  return `the underlay address of ${peer.name} is ${address}, ${why}; correct its record`;
-}
-
-function heldText({ address, dev }: OnLink, prefix: Prefix, name: string): string {
-  return `${prefix} of ${name} holds ${address} of this node's ${dev}; give ${name} other pod prefixes`;
+  return endpointFault(peer.name, endpoint.address, guard) ?? endpoint;
 }
 
 /** For those checks that the plugin has as well. */
@@ -120,10 +106,4 @@ function configured({ peer: { name, prefixes }, identity }: WireguardTunnel): Wa
     allowedIPs: prefixes.map(() => `a prefix of ${name}`),
   };
   return { publicKey: identity.publicKey, allowedIPs: prefixes, persistentKeepalive: 0, place };
-}
-
-function prefixMap(prefixes: readonly Prefix[]): PrefixMap<true> {
-  const map = new PrefixMap<true>();
-  for (const prefix of prefixes) map.set(prefix, true);
-  return map;
 }

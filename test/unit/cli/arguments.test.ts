@@ -3,20 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { commands } from "../../../src/cli/commands.ts";
-import { main } from "../../../src/cli/main.ts";
-
-async function cli(...args: string[]) {
-  let [stdout, stderr] = ["", ""];
-  const status = await main(args, {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-  });
-  return { status, stdout, stderr };
-}
+import { cli } from "./support/cli.ts";
 
 let directory: string;
 beforeAll(() => {

@@ -5,24 +5,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import type { Command } from "../../../src/cli/command.ts";
 import { commands } from "../../../src/cli/commands.ts";
-import { main } from "../../../src/cli/main.ts";
 import { bashCompletion } from "../../../src/cli/shells/bash.ts";
 import { fishCompletion } from "../../../src/cli/shells/fish.ts";
 import { commandSpecs } from "../../../src/cli/shells/spec.ts";
 import { zshCompletion } from "../../../src/cli/shells/zsh.ts";
-
-async function cli(...args: string[]) {
-  let [stdout, stderr] = ["", ""];
-  const status = await main(args, {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-  });
-  return { status, stdout, stderr };
-}
+import { cli } from "./support/cli.ts";
 
 let directory: string;
 let script: string;

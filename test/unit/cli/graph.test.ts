@@ -3,27 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AgentStatus, PeerStatus } from "../../../src/agent/status.ts";
-import { main } from "../../../src/cli/main.ts";
 import { meshGraph } from "../../../src/mesh/graph.ts";
 import { graphText } from "../../../src/mesh/graph-text.ts";
 import type { NodeRecord } from "../../../src/registry/node-record.ts";
 import { recordText } from "../../../src/registry/record-text.ts";
 import { downPeers, measuredBy } from "../../../src/status/measured.ts";
 import { gateway, record, sited } from "../mesh/support/records.ts";
+import { cli } from "./support/cli.ts";
 import { strictDot } from "./support/dot.ts";
-
-async function cli(...args: string[]) {
-  let [stdout, stderr] = ["", ""];
-  const status = await main(args, {
-    stdout: (text) => {
-      stdout += text;
-    },
-    stderr: (text) => {
-      stderr += text;
-    },
-  });
-  return { status, stdout, stderr };
-}
 
 /** A registry's directory of nodes without IPsec. */
 function registry(name: string, records: readonly NodeRecord[]): string {
