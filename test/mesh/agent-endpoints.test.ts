@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentBed, within } from "../netns/support/agent-bed.ts";
+import { eventually } from "../netns/support/eventually.ts";
 
 let bed: AgentBed;
 beforeEach(async () => {
@@ -55,7 +56,12 @@ describe("a peer", () => {
     await bed.startAll();
     await bed.at(2).exec(["ip", "address", "add", `${ROAMED}/32`, "dev", "eth0"]); // no address that it tells of
     const key = (await bed.status(2))?.node.publicKeys.wireguard ?? "";
-    await bed.at(1).exec(["wg", "set", "podvpn0", "peer", key, "endpoint", `${ROAMED}:51820`]);
+    // n2 answers from where it was sent to; what it had sent before, from elsewhere, takes it back there.
+    await eventually("n2 is where it roamed to", 20_000, async () => {
+      await bed.at(1).exec(["wg", "set", "podvpn0", "peer", key, "endpoint", `${ROAMED}:51820`]);
+      if (!(await bed.pings(1, 2))) return false;
+      return (await bed.at(1).exec(["wg", "show", "podvpn0", "endpoints"])).stdout.includes(`${ROAMED}:51820`);
+    });
     const isThere = () =>
       bed.until(1, "n2 where it roamed to", ({ peers }) => {
         return peers.some(({ endpoint, state }) => endpoint === `${ROAMED}:51820` && state === "up");

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-bed.ts";
+import { AgentBed, meshAddress, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-bed.ts";
 import { DIST } from "../netns/support/cluster.ts";
 import { doctor, findingOf, run } from "../netns/support/doctor.ts";
 import { eventually } from "../netns/support/eventually.ts";
@@ -82,6 +82,22 @@ describe("podvpn doctor on a node with an agent", () => {
     );
     await run(bed.at(1), finding);
     expect(await bed.at(1).readFile(file)).toContain(`"${podSubnet(1)}"`);
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
+  test("finds a path that loses large packets, and the command lets both sides send smaller ones", async () => {
+    await start();
+    await bed.testbed.setMtu(1400); // the switch loses what is larger, and says nothing
+    for (const { node } of bed.nodes) await node.exec(["ip", "link", "set", "eth0", "mtu", "1500"]);
+    const large = async () => {
+      const argv = ["ping", "-n", "-c", "1", "-W", "1", "-M", "dont", "-s", "1372"] as const; // 1400 bytes
+      return (await bed.at(1).exec([...argv, "-I", meshAddress(1), meshAddress(2)], { check: false })).code === 0;
+    };
+    expect(await large()).toBe(false);
+    const finding = findingOf(await doctor(bed.at(1)), "path MTU", /packets of up to 1(?:39[7-9]|400) bytes pass/);
+    expect(finding.command).toMatch(/^sed -i .*\$a mtu: 1(?:39[7-9]|400)' \/etc\/podvpn\/agent\.yaml$/);
+    await run(bed.at(1), finding);
+    await eventually("large packets pass", 20_000, large);
     expect((await doctor(bed.at(1))).bad).toEqual([]);
   });
 
