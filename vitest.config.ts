@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const conditions = ["podvpn-source"];
 
 /** One project ("ring") a folder. Bounds are for the slowest machine that tests run on: two busy cores. */
-function ring(name: string, options: { timeout: number; parallel: boolean; workers?: number }) {
+function ring(name: string, options: { timeout: number; parallel: boolean; workers?: number; isolate?: boolean }) {
   return {
     resolve: { conditions },
     ssr: { resolve: { conditions, externalConditions: conditions } },
@@ -15,6 +15,7 @@ function ring(name: string, options: { timeout: number; parallel: boolean; worke
       execArgv: conditions.map((condition) => `--conditions=${condition}`),
       fileParallelism: options.parallel,
       ...(options.workers === undefined ? {} : { maxWorkers: options.workers }),
+      isolate: options.isolate ?? true,
       testTimeout: options.timeout,
       hookTimeout: options.timeout,
       teardownTimeout: 30_000,
@@ -26,7 +27,8 @@ export default defineConfig({
   test: {
     allowOnly: false,
     projects: [
-      ring("unit", { timeout: 20_000, parallel: true }),
+      // One process for many files: to start one for each took longer than what is in them.
+      ring("unit", { timeout: 20_000, parallel: true, isolate: false }),
       ring("fuzz", { timeout: 300_000, parallel: true }),
       ring("build", { timeout: 180_000, parallel: false }),
       // Two files at a time, on however many cores: daemons wait more than they work, and more would only wait on each
