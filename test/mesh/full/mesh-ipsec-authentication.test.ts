@@ -1,20 +1,20 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, test } from "vitest";
-import type { Node } from "../../src/testbed/node.ts";
-import { PLAIN_PAYLOAD } from "../../src/testbed/traffic.ts";
-import { Authority } from "../netns/support/authority.ts";
-import { DriverBed, type DriverKind } from "../netns/support/driver-bed.ts";
-import { reaches } from "../netns/support/driver-suite.ts";
-import { eventually } from "../netns/support/eventually.ts";
+import type { Node } from "../../../src/testbed/node.ts";
+import { PLAIN_PAYLOAD } from "../../../src/testbed/traffic.ts";
+import { Authority } from "../../netns/support/authority.ts";
+import { DriverBed, type DriverKind } from "../../netns/support/driver-bed.ts";
+import { reaches } from "../../netns/support/driver-suite.ts";
+import { eventually } from "../../netns/support/eventually.ts";
 import {
   type IpsecOptions,
   MESH_AUTHORITY,
   MESH_CERTIFICATE,
   MESH_KEY,
   MESH_PSK,
-} from "../netns/support/ipsec-driver.ts";
-import { ipsecKind, MESH_CHARON, writeIdentity } from "../netns/support/ipsec-kind.ts";
-import { PLAIN } from "../netns/support/mesh.ts";
+} from "../../netns/support/ipsec-driver.ts";
+import { ipsecKind, MESH_CHARON, writeIdentity } from "../../netns/support/ipsec-kind.ts";
+import { PLAIN } from "../../netns/support/mesh.ts";
 
 const FILES = { key: MESH_KEY, certificate: MESH_CERTIFICATE, authority: MESH_AUTHORITY };
 
