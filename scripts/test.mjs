@@ -71,7 +71,9 @@ async function main(wanted) {
   const known = { ...rings, ...apart };
   const unknown = names.find((name) => !(name in known));
   if (unknown !== undefined) {
-    throw new Failure(`There is no ring "${unknown}": choose some of ${Object.keys(known).join(", ")}, or none for all.`);
+    throw new Failure(
+      `There is no ring "${unknown}": choose some of ${Object.keys(known).join(", ")}, or none for all.`,
+    );
   }
   const isReady = await part("set-up", async () => {
     const need = new Set(names.flatMap((name) => known[name]));
