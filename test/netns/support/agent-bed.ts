@@ -94,7 +94,16 @@ export class AgentBed implements AsyncDisposable {
 
   /** Starts the agent of a node. */
   start(index: number): Program {
-    const program = this.at(index).spawn([PODVPN, "agent", "--config", CONFIG]);
+    return this.startBy([PODVPN], index);
+  }
+
+  /** Starts it by another executable. */
+  startBy(
+    executable: readonly [string, ...string[]],
+    index: number,
+    env: Readonly<Record<string, string>> = {},
+  ): Program {
+    const program = this.at(index).spawn([...executable, "agent", "--config", CONFIG], { env });
     this.#agents.set(index, program);
     return program;
   }
