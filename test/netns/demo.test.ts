@@ -150,7 +150,7 @@ describe("the demo's look at the wire", () => {
       await one?.exec(["ping", "-c", "1", "-p", pattern, `${pods}.0.2`]);
       await other?.exec(["ping", "-c", "1", "-W", "0.1", `${pods}.7.7`], { check: false });
       const told: string[] = [];
-      const wrong = await tellWire((text) => told.push(text), mode, capture);
+      const wrong = await tellWire((text) => told.push(text), mode.wire, capture);
       expect(wrong).toContain("what pods sent could be read on the wire");
       expect(wrong).toContainEqual(expect.stringMatching(/^the wire carried \d+ plain packets$/));
       expect(await capture.packets(mode.wire.plain.filter)).toContainEqual(
