@@ -9,6 +9,7 @@ import { PODVPN } from "./lab.ts";
  * @returns What reads its log.
  */
 export function startDaemon(machine: Node, call: string, log: string): Program {
-  const script = `${PODVPN} ${call} </dev/null >${log} 2>&1 & exec tail --pid=$! -n +1 -F ${log}`;
+  // Out of a shell that ends, so that process 1 reaps it: as a child of tail(1) it would never be gone.
+  const script = `pid=$(${PODVPN} ${call} </dev/null >${log} 2>&1 & echo $!); exec tail --pid=$pid -n +1 -F ${log}`;
   return machine.spawn(["sh", "-c", script]);
 }

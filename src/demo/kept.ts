@@ -9,7 +9,7 @@ import type { Say } from "./story.ts";
 export function tellKept(say: Say, show: Show, sights: readonly Sight[]): void {
   const machines = keptNodes(labelOf(show));
   const enter = (name: string) => `nsenter -a -t ${machines.find((machine) => machine.name === name)?.pid}`;
-  say(`\n${show.id} stays up. A shell on a machine (\`ip netns\` lists the pods of a node):`);
+  say(`\n${show.id} stays up. A shell on a machine (\`ip netns\` lists its pods):`);
   for (const { name } of machines) if (name !== SWITCH_NAME) say(`  ${enter(name)} bash    # ${name}`);
   const wire = { what: "What goes over the wire", machine: SWITCH_NAME, command: "tcpdump -ni br0" };
   for (const { what, machine, command } of [...sights, wire]) say(`${what}:\n  ${enter(machine)} ${command}`);

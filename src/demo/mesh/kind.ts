@@ -19,10 +19,16 @@ export interface MeshKind {
 
 const PLAIN = { name: `${MESH.join(", ")}`, filter: MESH.map((prefix) => `net ${prefix}`).join(" or ") };
 
-/** Links ask for neighbours, by ARP and in IPv6 by packets of the link alone (RFC 4861, RFC 3810): all else counts. */
+/**
+ * Links ask for neighbours, by ARP and in IPv6 by packets of the link alone (RFC 4861, RFC 3810), and a node that is not
+ * there yet, or no longer, says that a tunnel's port is unreachable (RFC 792): all else counts.
+ */
 function other(encrypted: string): Sort {
-  const link = "arp or (ip6 and (net fe80::/10 or net ff00::/8))";
-  return { name: "other, but for questions for neighbours", filter: `not (${encrypted}) and not (${link})` };
+  const link = "arp or (ip6 and (net fe80::/10 or net ff00::/8)) or (icmp[0] = 3 and icmp[1] = 3)";
+  return {
+    name: "else (not ARP, IPv6 neighbours, port unreachable)",
+    filter: `not (${encrypted}) and not (${link})`,
+  };
 }
 
 /** Both its devices: at the next port there is one while keys change. */

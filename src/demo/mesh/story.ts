@@ -10,7 +10,15 @@ import { type Say, tellPods } from "../story.ts";
 import { operate, tellSaid } from "./command.ts";
 import type { MeshKind } from "./kind.ts";
 import { leaveMesh } from "./leave.ts";
-import { addMember, addMemberPod, type Member, publicKeyOf, type RunningAgent, startAgent } from "./member.ts";
+import {
+  addMember,
+  addMemberPod,
+  type Member,
+  publicKeyOf,
+  type RunningAgent,
+  sharesOf,
+  startAgent,
+} from "./member.ts";
 import type { Steps } from "./steps.ts";
 import { RATE } from "./stream.ts";
 import type { PingStreams, Toll } from "./streams.ts";
@@ -53,11 +61,11 @@ export class MeshStory {
   async startAgents(): Promise<void> {
     const first = this.members.slice(0, FIRST);
     await this.steps.take(
-      `The agents of ${namesOf(first)} are started.`,
+      `The agents of ${namesOf(first)} are started, one after the other.`,
       "each finds the others, and has a tunnel to each",
       async () => {
         const start = performance.now();
-        this.#agents.push(...first.map(startAgent));
+        for (const member of first) await this.#startAgent(member);
         await this.#joined(first);
         return { seen: `all ${FIRST * (FIRST - 1)} ends of tunnels are up, after ${since(start)}`, isRight: true };
       },
@@ -84,7 +92,7 @@ export class MeshStory {
       "the others find it; no ping between their pods is lost",
       async () => {
         const toll = await this.streams.during(async () => {
-          this.#agents.push(startAgent(joining));
+          await this.#startAgent(joining);
           await this.#joined(this.members);
         });
         return { seen: `${name} is up on all after ${tollText(toll)}`, isRight: toll.lost === 0 };
@@ -189,6 +197,12 @@ export class MeshStory {
     const said = await operate(node, call);
     tellSaid(this.say, node, call, said);
     return said.code;
+  }
+
+  /** Returns when it has taken its share. */
+  async #startAgent(member: Member): Promise<void> {
+    this.#agents.push(startAgent(member));
+    await sharesOf(member);
   }
 
   async #addPod(member: Member): Promise<void> {

@@ -5,23 +5,12 @@ import { PATTERN } from "../ping.ts";
 /** Echo requests a second of each stream. */
 export const RATE = 25;
 
-/** Echo requests from one pod to another without a pause, by ping(8). */
-export class PingStream implements AsyncDisposable {
+/** What of a stream of echo requests was answered, by what ping(8) writes. */
+export class Answers {
   /** Sequence numbers that were answered. */
   readonly #answered = new Set<number>();
-  readonly #program: Program;
   #last = 0;
   #rest = "";
-
-  /** @param address Of the pod `to`, of either family. */
-  constructor(
-    readonly from: DemoPod,
-    readonly to: DemoPod,
-    address: string,
-  ) {
-    const argv = ["ping", "-n", "-i", String(1 / RATE), "-p", PATTERN, address] as const;
-    this.#program = from.pod.spawn(argv, { onStdout: (chunk) => this.#take(chunk.toString()) });
-  }
 
   /** How many were answered, each counted once. */
   get answered(): number {
@@ -38,12 +27,8 @@ export class PingStream implements AsyncDisposable {
     return this.sent - this.answered;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#program.stop();
-  }
-
-  /** An answer has its `ttl=`, an error has not. */
-  #take(text: string): void {
+  /** @param text Whatever came of its output, also parts of lines. An answer has its `ttl=`, an error has not. */
+  take(text: string): void {
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop() ?? "";
     for (const line of lines) {
@@ -52,5 +37,25 @@ export class PingStream implements AsyncDisposable {
       this.#answered.add(sequence);
       this.#last = Math.max(this.#last, sequence);
     }
+  }
+}
+
+/** Echo requests from one pod to another without a pause, by ping(8). */
+export class PingStream extends Answers implements AsyncDisposable {
+  readonly #program: Program;
+
+  /** @param address Of the pod `to`, of either family. */
+  constructor(
+    readonly from: DemoPod,
+    readonly to: DemoPod,
+    address: string,
+  ) {
+    super();
+    const argv = ["ping", "-n", "-i", String(1 / RATE), "-p", PATTERN, address] as const;
+    this.#program = from.pod.spawn(argv, { onStdout: (chunk) => this.take(chunk.toString()) });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program.stop();
   }
 }
