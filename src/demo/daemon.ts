@@ -3,7 +3,7 @@ import type { Program } from "../testbed/program.ts";
 import { PODVPN } from "./lab.ts";
 
 /**
- * Starts a command of ours on a machine that runs for as long as that.
+ * Starts a command of ours that runs for as long as its machine.
  * Not by a pipe to us: a demo that is kept outlives us, and the daemon must go on writing. tail(1) is only the reader.
  * @param call What stands behind `podvpn`, for a shell. @param log Where it writes, on the machine.
  * @returns What reads its log.

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { kinds } from "../../src/demo/mesh/kind.ts";
+import { PATTERN } from "../../src/demo/ping.ts";
+import { tellWire } from "../../src/demo/story.ts";
 import type { Node } from "../../src/testbed/node.ts";
 import { SHARED_DIRECTORY } from "../../src/testbed/shared.ts";
 import { diffSnapshots, type Snapshot } from "../../src/testbed/snapshot.ts";
@@ -40,6 +43,11 @@ async function nothingLeft(): Promise<void> {
 /** Lines that a terminal of 80 columns would break. */
 function wideLines(text: string): string[] {
   return text.split("\n").filter((line) => line.length > 80);
+}
+
+async function withoutPing<Result>(act: () => Promise<Result>): Promise<Result> {
+  await using _noPing = await withoutProgram(machine, "/usr/bin/ping");
+  return await act();
 }
 
 /** The stories of both drivers, in their order. */
@@ -110,8 +118,7 @@ describe("the demo of the mesh", () => {
   it(
     "says what did not come, goes on with the other driver, and fails",
     async () => {
-      await using _noPing = await withoutProgram(machine, "/usr/bin/ping");
-      const { code, stdout, stderr } = await machine.exec(DEMO, { ...TIMEOUT, check: false });
+      const { code, stdout, stderr } = await withoutPing(() => machine.exec(DEMO, { ...TIMEOUT, check: false }));
       expect(code).toBe(1);
       for (const driver of ["wireguard", "ipsec"]) {
         expect(stderr).toMatch(new RegExp(`^podvpn demo: mesh-${driver}: step 2: .*pings from a1 to b1 answered`, "m"));
@@ -161,8 +168,8 @@ describe("the demo of the mesh", () => {
         const run = async (pattern: RegExp, more = "") => {
           return (await machine.exec(["sh", "-c", `${pattern.exec(text)?.[0].trim()} ${more}`])).stdout;
         };
-        await expect.poll(() => run(/^ .* podvpn rotate$/m), { timeout: 60_000 }).toContain("the new keys count");
-        expect(await run(/^ .* podvpn graph$/m)).toMatch(/^5 nodes, 10 links: .*; 4 up$/m);
+        expect(await run(/^ .*\/podvpn rotate$/m)).toContain("the new keys count");
+        expect(await run(/^ .*\/podvpn graph$/m)).toMatch(/^5 nodes, 10 links: .*; 4 up$/m);
         expect(await run(/^ .* ping 10.*/m, "-c 2")).toContain("2 received");
       }
       expect((await machine.exec([...DEMO, "--down"])).stdout).toMatch(
@@ -171,5 +178,26 @@ describe("the demo of the mesh", () => {
       await nothingLeft();
     },
     LONG,
+  );
+});
+
+describe("the demo's look at the wire of a mesh", () => {
+  it.each(kinds)(
+    "with $driver sees a packet of a pod, what it carries, and whatever else is no tunnel",
+    async (kind) => {
+      await using wire = await Testbed.create();
+      await using capture = await wire.capture();
+      const [one, two] = await Promise.all(
+        [1, 2].map((index) => wire.node(`n${index}`, { addresses: [`10.9.0.${index}/24`, `10.101.0.${index}/16`] })),
+      );
+      await one?.exec(["ping", "-c", "1", "-p", PATTERN, "10.101.0.2"]);
+      await two?.exec(["bash", "-c", "echo -n plain >/dev/udp/10.9.0.1/9"]);
+      const told: string[] = [];
+      const wrong = await tellWire((text) => told.push(text), kind.wire, capture);
+      expect(wrong).toContain("what pods sent could be read on the wire");
+      expect(wrong).toContainEqual(expect.stringMatching(/^the wire carried [2-9] plain packets$/));
+      expect(wrong).toContainEqual(expect.stringMatching(/^the wire carried 3 packets of another kind$/));
+      expect(told.join("\n")).toContain("ARP, Request who-has 10.101.0.2");
+    },
   );
 });

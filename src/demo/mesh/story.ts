@@ -21,7 +21,8 @@ import {
 } from "./member.ts";
 import type { Steps } from "./steps.ts";
 import { RATE } from "./stream.ts";
-import type { PingStreams, Toll } from "./streams.ts";
+import type { PingStreams } from "./streams.ts";
+import { range, seconds, tollText } from "./words.ts";
 
 /** Nodes at the start; one more joins. */
 const FIRST = 4;
@@ -61,13 +62,16 @@ export class MeshStory {
   async startAgents(): Promise<void> {
     const first = this.members.slice(0, FIRST);
     await this.steps.take(
-      `The agents of ${namesOf(first)} are started, one after the other.`,
+      `The agents of ${range(first.map(({ node }) => node.name))} are started, one after the other.`,
       "each finds the others, and has a tunnel to each",
       async () => {
         const start = performance.now();
         for (const member of first) await this.#startAgent(member);
         await this.#joined(first);
-        return { seen: `all ${FIRST * (FIRST - 1)} ends of tunnels are up, after ${since(start)}`, isRight: true };
+        return {
+          seen: `all ${FIRST * (FIRST - 1)} ends of tunnels are up, after ${seconds(performance.now() - start)}`,
+          isRight: true,
+        };
       },
     );
   }
@@ -153,7 +157,7 @@ export class MeshStory {
       const start = performance.now();
       await node.setUnderlay(true);
       await this.#joined(this.members);
-      const time = since(start);
+      const time = seconds(performance.now() - start);
       await this.streams.during(async () => undefined);
       return { seen: `it is up for all, after ${time}, and all pings are answered`, isRight: true };
     });
@@ -210,23 +214,6 @@ export class MeshStory {
     this.#pods.push(pod);
     await this.streams.add(pod);
   }
-}
-
-function namesOf(members: readonly Member[]): string {
-  return `${members[0]?.node.name} to ${members.at(-1)?.node.name}`;
-}
-
-/** @param start By performance.now(). */
-function since(start: number): string {
-  return seconds(performance.now() - start);
-}
-
-function seconds(milliseconds: number): string {
-  return `${(milliseconds / 1000).toFixed(1)} s`;
-}
-
-function tollText({ time, sent, lost }: Toll): string {
-  return `${seconds(time)}; ${lost} of ${sent} pings lost`;
 }
 
 function isDown(node: string): (status: AgentStatus) => boolean {
