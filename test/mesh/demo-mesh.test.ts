@@ -100,7 +100,7 @@ describe("the demo of the mesh", () => {
         expect(reported).toMatch(/seen +node-d is down for all others after [0-4]\.\d s; 0 of [1-9]\d+ pings lost\n/);
         expect(peersIn(reported)).toContainEqual(["node-d", "down"]);
         expect(reported).toMatch(/^NOT HEALTHY: 1 of 4 peers\n\[exit status 1\]$/m);
-        expect(step(story, 8)).toMatch(/seen +it is up for all, after [\d.]+ s, and all pings are answered\n/);
+        expect(step(story, 8)).toMatch(/seen +it is no longer down for any, after [\d.]+ s; all pings are answered\n/);
         expect(step(story, 9)).toMatch(/seen +5 of 5 have left; left behind: nothing\n/);
         expect(story).toMatch(/^ {2}encrypted \(.* [1-9]\d{3,} packets$/m);
         expect(story).toMatch(/^ {2}plain \(10\.101\.0\.0\/16, fd00:101::\/48\) +0 packets$/m);
