@@ -33,10 +33,10 @@ export async function agentTells(
 }
 
 /** Waits until each of these nodes has all others up. @throws NotInTime as {@link agentTells}. */
-export async function agentsJoined(nodes: readonly Node[], bound?: number): Promise<void> {
+export async function agentsJoined(nodes: readonly Node[]): Promise<void> {
   for (const node of nodes) {
     const others = nodes.filter((other) => other !== node).map(({ name }) => name);
-    await agentTells(node, `${others.join(" and ")} up`, ({ peers }) => others.every(isUp(peers)), bound);
+    await agentTells(node, `${others.join(" and ")} up`, ({ peers }) => others.every(isUp(peers)));
   }
 }
 

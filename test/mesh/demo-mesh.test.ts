@@ -169,7 +169,8 @@ describe("the demo of the mesh", () => {
           return (await machine.exec(["sh", "-c", `${pattern.exec(text)?.[0].trim()} ${more}`])).stdout;
         };
         expect(await run(/^ .*\/podvpn rotate$/m)).toContain("the new keys count");
-        expect(await run(/^ .*\/podvpn graph$/m)).toMatch(/^5 nodes, 10 links: .*; 4 up$/m);
+        const graph = await run(/^ .*\/podvpn graph$/m);
+        expect(graph.match(/^node-a +node-[bcde] +(?:wireguard|ipsec) +(?:up|degraded) /gm)).toHaveLength(4);
         expect(await run(/^ .* ping 10.*/m, "-c 2")).toContain("2 received");
       }
       expect((await machine.exec([...DEMO, "--down"])).stdout).toMatch(
