@@ -1,4 +1,4 @@
-// The demo, set-up included: node scripts/demo.mjs [strongswan | wireguard] [--keep | --down]
+// The demo, set-up included: node scripts/demo.mjs [strongswan | wireguard | mesh] [--keep | --down]
 import { join } from "node:path";
 import { root, run, script } from "./run.mjs";
 import { setup } from "./setup.mjs";

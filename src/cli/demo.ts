@@ -1,23 +1,30 @@
 import { parseArgs } from "node:util";
 import { RuntimeError } from "../cni/runtime.ts";
 import { demo } from "../demo/demo.ts";
-import type { Mode } from "../demo/mode.ts";
-import { labelOf, modes } from "../demo/modes.ts";
+import { labelOf, type Show } from "../demo/show.ts";
+import { defaultShows, names, shows } from "../demo/shows.ts";
 import { ownExecutable } from "../os/executable.ts";
 import { takeDown } from "../testbed/kept.ts";
 import { type Form, type Options, type Terminal, UsageError } from "./command.ts";
 
 export const help = `
-Usage: podvpn demo [strongswan | wireguard] [--keep | --down]
+Usage: podvpn demo [strongswan | wireguard | mesh] [--keep | --down]
 
-Shows the plugins at work on machines made of network namespaces: three nodes
-with two pods each; who reaches whom, what goes over the wire, what happens when
-a charon or a wireguard-go is killed, and what is left in the end. Without a
-plugin's name it shows one after the other.
+Shows podvpn at work on machines made of network namespaces.
 
-Takes some seconds, needs root, the plugin's data plane (strongSwan,
-wireguard-go), the reference CNI plugins, tcpdump and ping, changes nothing on
-this machine and leaves nothing behind.
+strongswan, wireguard: the plugins, on three nodes with two pods each; who
+reaches whom, what goes over the wire, what happens when a charon or a
+wireguard-go is killed, and what is left in the end. Without a name it shows one
+after the other.
+
+mesh: the agents of four nodes, which are told of no peer. A fifth joins while
+pings run, one changes its keys, one is cut off and is reported; what was
+expected of each step, what was seen, and how many pings were lost. First with
+WireGuard, then with IPsec.
+
+Takes about a minute, needs root, the data planes (strongSwan, wireguard-go),
+the reference CNI plugins, tcpdump and ping, changes nothing on this machine and
+leaves nothing behind.
 
 Options:
   --keep  leave it up, and tell how to look around
@@ -30,6 +37,7 @@ Exit status:
 
 Examples:
   podvpn demo
+  podvpn demo mesh
   podvpn demo wireguard --keep; podvpn demo --down
 `;
 
@@ -38,7 +46,7 @@ const OPTIONS = {
   down: { type: "boolean", default: false },
 } satisfies Options;
 
-export const forms: readonly Form[] = [{ options: OPTIONS, operands: modes.map(({ plugin }) => plugin) }];
+export const forms: readonly Form[] = [{ options: OPTIONS, operands: names }];
 
 /** 128 and the signal's number, as a shell has it. */
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -55,22 +63,22 @@ class Interrupted extends Error {
 
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
-  const chosen = chooseModes(positionals);
   if (values.keep && values.down) throw new UsageError("--keep and --down exclude each other");
-  return values.down ? down(chosen, terminal) : show(chosen, terminal, values.keep);
+  const asked = findShows(positionals);
+  return values.down ? down(asked ?? shows, terminal) : show(asked ?? defaultShows, terminal, values.keep);
 }
 
-/** All of them without a name. @throws UsageError. */
-function chooseModes([name, ...more]: readonly string[]): readonly Mode[] {
-  if (name === undefined) return modes;
-  const mode = modes.find(({ plugin }) => plugin === name);
-  const names = modes.map(({ plugin }) => plugin).join(" and ");
-  if (mode === undefined) throw new UsageError(`there is no demo of "${name}"; there are those of ${names}`);
-  if (more.length > 0) throw new UsageError(`give one name, or none for ${names}`);
-  return [mode];
+/** Undefined without a name. @throws UsageError. */
+function findShows([name, ...more]: readonly string[]): readonly Show[] | undefined {
+  if (name === undefined) return undefined;
+  const found = shows.filter((one) => one.name === name);
+  const known = names.join(", ").replace(/, (?=[^,]*$)/, " and ");
+  if (found.length === 0) throw new UsageError(`there is no demo of "${name}"; there are those of ${known}`);
+  if (more.length > 0) throw new UsageError("give one name, or none for the plugins");
+  return found;
 }
 
-async function show(chosen: readonly Mode[], terminal: Terminal, keep: boolean): Promise<number> {
+async function show(chosen: readonly Show[], terminal: Terminal, keep: boolean): Promise<number> {
   const controller = new AbortController();
   for (const signal of Object.keys(SIGNALS) as (keyof typeof SIGNALS)[]) {
     process.on(signal, () => controller.abort(new Interrupted(signal)));
@@ -91,13 +99,13 @@ async function show(chosen: readonly Mode[], terminal: Terminal, keep: boolean):
   }
 }
 
-async function down(chosen: readonly Mode[], terminal: Terminal): Promise<number> {
+async function down(chosen: readonly Show[], terminal: Terminal): Promise<number> {
   let isAnyUp = false;
-  for (const mode of chosen) {
-    const names = (await takeDown(labelOf(mode))).map(({ name }) => name);
-    if (names.length === 0) continue;
+  for (const one of chosen) {
+    const machines = (await takeDown(labelOf(one))).map(({ name }) => name);
+    if (machines.length === 0) continue;
     isAnyUp = true;
-    terminal.stdout(`taken down: ${mode.plugin} (${names.join(", ")})\n`);
+    terminal.stdout(`taken down: ${one.id} (${machines.join(", ")})\n`);
   }
   if (!isAnyUp) terminal.stdout("no demo is up\n");
   return 0;

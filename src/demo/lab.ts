@@ -3,7 +3,7 @@ import type { Node } from "../testbed/node.ts";
 import type { Pod } from "../testbed/pod.ts";
 import type { Testbed } from "../testbed/testbed.ts";
 import type { NetworkConfiguration, Prepared } from "./mode.ts";
-import { type DemoNode, NODES } from "./topology.ts";
+import type { DemoNode } from "./topology.ts";
 
 /** Where the nodes have our executable, under all its names. */
 const BIN = "/opt/cni/bin";
@@ -35,8 +35,8 @@ export class Lab {
   ) {}
 
   /** @param executable Our single-file executable. @throws Fault when a part of the machine is missing. */
-  static async build(testbed: Testbed, executable: string): Promise<Lab> {
-    const nodes = NODES.map(async (plan) => ({ plan, node: await addMachine(testbed, executable, plan) }));
+  static async build(testbed: Testbed, executable: string, plans: readonly DemoNode[]): Promise<Lab> {
+    const nodes = plans.map(async (plan) => ({ plan, node: await addMachine(testbed, executable, plan) }));
     return new Lab(testbed, executable, await Promise.all(nodes));
   }
 
@@ -56,7 +56,8 @@ export class Lab {
   }
 }
 
-async function addMachine(
+/** A machine on which our executable is installed. */
+export async function addMachine(
   testbed: Testbed,
   executable: string,
   { name, address }: Pick<DemoNode, "name" | "address">,
@@ -68,7 +69,8 @@ async function addMachine(
   return machine;
 }
 
-async function addPod(pod: Pod, conf: NetworkConfiguration): Promise<DemoPod> {
+/** ADD of a pod's network, as a container runtime does it. @throws RuntimeError with the plugin's error. */
+export async function addPod(pod: Pod, conf: NetworkConfiguration): Promise<DemoPod> {
   const start = performance.now();
   const { ips } = await pod.add(conf);
   const addTime = performance.now() - start;

@@ -1,7 +1,7 @@
 import { wrapped } from "../status/text.ts";
 import type { Node } from "../testbed/node.ts";
 import { diffSnapshots, type Snapshot } from "../testbed/snapshot.ts";
-import type { DemoPod, LabNode } from "./lab.ts";
+import type { DemoPod } from "./lab.ts";
 import type { Say } from "./story.ts";
 import { BRIDGE, NETWORK } from "./topology.ts";
 
@@ -9,8 +9,8 @@ import { BRIDGE, NETWORK } from "./topology.ts";
 export type NodeSnapshots = ReadonlyMap<Node, Snapshot>;
 
 /** Everything that a plugin could leave on the nodes, as it is now. */
-export async function snapshotNodes(nodes: readonly LabNode[]): Promise<NodeSnapshots> {
-  return new Map(await Promise.all(nodes.map(async ({ node }) => [node, await node.snapshot()] as const)));
+export async function snapshotNodes(nodes: readonly Node[]): Promise<NodeSnapshots> {
+  return new Map(await Promise.all(nodes.map(async (node) => [node, await node.snapshot()] as const)));
 }
 
 /** Removes all pods, also those without a tunnel. @returns What is left of them. */

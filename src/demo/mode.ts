@@ -30,6 +30,8 @@ export interface Wire {
   readonly plain: Sort;
   /** Of the encrypted packets those that carry what pods send. */
   readonly data: string;
+  /** Whatever else is not to be there either. */
+  readonly other?: Sort;
 }
 
 /** Packets of one sort. */

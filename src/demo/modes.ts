@@ -4,8 +4,3 @@ import { wireguard } from "./wireguard.ts";
 
 /** All that can be shown, in this order. */
 export const modes: readonly Mode[] = [strongswan, wireguard];
-
-/** By what a demo of that mode is found again when it was kept. */
-export function labelOf({ plugin }: Mode): string {
-  return `podvpn-demo-${plugin}`;
-}

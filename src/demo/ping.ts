@@ -3,11 +3,13 @@ import type { DemoPod } from "./lab.ts";
 /** In each echo request: a capture that carries it has seen plain text. ping(8) takes 16 bytes at most. */
 export const PAYLOAD = "podvpn demo ";
 
+/** {@link PAYLOAD} as ping(8) takes it. */
+export const PATTERN = Buffer.from(PAYLOAD).toString("hex");
+
 /** One echo request, with a second for its answer. @returns What ping(8) said. */
 export async function ping(from: DemoPod, to: DemoPod): Promise<string> {
   const [address = ""] = to.addresses;
-  const pattern = Buffer.from(PAYLOAD).toString("hex");
-  const argv = ["ping", "-n", "-c", "1", "-W", "1", "-p", pattern, address] as const;
+  const argv = ["ping", "-n", "-c", "1", "-W", "1", "-p", PATTERN, address] as const;
   return (await from.pod.exec(argv, { check: false })).stdout;
 }
 

@@ -1,17 +1,21 @@
 import type { Capture } from "../testbed/capture.ts";
 import { cut, LOST, matrix, roundTrip, table } from "./format.ts";
 import type { DemoPod } from "./lab.ts";
-import type { Mode, Prepared } from "./mode.ts";
+import type { Mode, Prepared, Wire } from "./mode.ts";
 import { PAYLOAD, ping } from "./ping.ts";
 import { UNDERLAY } from "./topology.ts";
 
 /** Where the demo writes, one paragraph at a time. */
 export type Say = (text: string) => void;
 
+/** A line, underlined. */
+export function tellHeading(say: Say, line: string): void {
+  say(`${line}\n${"=".repeat(line.length)}`);
+}
+
 /** What it is about. */
 export function tellTitle(say: Say, { plugin, title }: Mode): void {
-  const line = `${plugin}: ${title}`;
-  say(`${line}\n${"=".repeat(line.length)}`);
+  tellHeading(say, `${plugin}: ${title}`);
   say("Machines out of network namespaces of this one, on an underlay of their own:");
 }
 
@@ -22,7 +26,11 @@ export function tellMachines(say: Say, { machines }: Prepared): void {
 }
 
 /** The pods, where they are and how long their ADD took. */
-export function tellPods(say: Say, mode: Mode, pods: readonly DemoPod[]): void {
+export function tellPods(
+  say: Say,
+  mode: Pick<Mode, "addresses"> & { readonly plugin: string },
+  pods: readonly DemoPod[],
+): void {
   const rows = pods.map(({ pod, addresses, addTime }) => [
     pod.name,
     pod.node.name,
@@ -54,26 +62,28 @@ export async function pingAll(say: Say, mode: Mode, pods: readonly DemoPod[]): P
 const SAMPLES = 2;
 
 /** What went over the wire so far. @returns What is not as it should be. */
-export async function tellWire(say: Say, { wire }: Mode, capture: Capture): Promise<string[]> {
-  const [encrypted, data, plain] = await Promise.all(
-    [wire.encrypted.filter, wire.data, wire.plain.filter].map((filter) => capture.count(filter)),
-  );
+export async function tellWire(say: Say, wire: Wire, capture: Capture): Promise<string[]> {
+  const unwanted = [wire.plain, ...(wire.other === undefined ? [] : [wire.other])];
+  const filters = [wire.encrypted, ...unwanted].map(({ filter }) => filter);
+  const [encrypted, plain, other = 0] = await Promise.all(filters.map((filter) => capture.count(filter)));
   const isReadable = await capture.carries(PAYLOAD);
   say("\nOn the wire between the machines:");
   say(
     table([
       [`encrypted (${wire.encrypted.name})`, `${encrypted} packets`],
       [`plain (${wire.plain.name})`, `${plain} packets`],
+      ...(wire.other === undefined ? [] : [[wire.other.name, `${other} packets`]]),
       ["what the pings carried", isReadable ? "can be read" : "cannot be read"],
     ]),
   );
-  // The last ones carried the pings. tcpdump takes no limit of 0.
-  const samples = (await capture.packets(wire.data, Math.max(1, data ?? 0))).slice(-SAMPLES);
-  const leaks = await capture.packets(wire.plain.filter, SAMPLES);
+  // The last ones carried the pings.
+  const samples = await capture.lastPackets(wire.data, SAMPLES);
+  const leaks = await capture.packets(unwanted.map(({ filter }) => `(${filter})`).join(" or "), SAMPLES);
   say([...samples, ...leaks].map((line) => cut(`    ${line}`)).join("\n"));
   return [
     ...(samples.length === SAMPLES ? [] : [`the wire carried no packets of pods in ${wire.encrypted.name}`]),
     ...(plain === 0 ? [] : [`the wire carried ${plain} plain packets`]),
+    ...(other === 0 ? [] : [`the wire carried ${other} packets of another kind`]),
     ...(isReadable ? ["what pods sent could be read on the wire"] : []),
   ];
 }

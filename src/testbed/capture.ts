@@ -15,6 +15,9 @@ const MARKER = "ip6 dst host ff02::1 and udp dst port 9";
 const GLOBAL_HEADER = 24;
 const RECORD_HEADER = 16;
 
+/** How far back {@link Capture.lastPackets} looks. */
+const LATEST = 1000;
+
 /**
  * tcpdump on one interface, kept in memory. What it answers is complete: before each answer a marker packet is sent
  * through the interface and waited for, so that every packet before the question is counted.
@@ -84,6 +87,15 @@ export class Capture implements AsyncDisposable {
     return output.split("\n").filter((line) => line !== "");
   }
 
+  /** Of the latest {@link LATEST} packets the last `limit` that match, as {@link packets}: however many there were before. */
+  async lastPackets(filter: string, limit: number): Promise<string[]> {
+    const output = await this.#read(["-t"], filter, LATEST);
+    return output
+      .split("\n")
+      .filter((line) => line !== "")
+      .slice(-limit);
+  }
+
   /** Whether any packet carries these bytes, in the clear: says more than a filter by address can. */
   async carries(payload: string | Buffer): Promise<boolean> {
     await this.sync();
@@ -150,8 +162,10 @@ export class Capture implements AsyncDisposable {
     });
   }
 
-  async #read(options: readonly string[], filter: string | undefined): Promise<string> {
-    const input = await this.pcap();
+  /** @param latest How many packets are read, from the end; all without it. */
+  async #read(options: readonly string[], filter: string | undefined, latest?: number): Promise<string> {
+    const whole = await this.pcap();
+    const input = latest === undefined ? whole : latestRecords(whole, latest);
     const wanted = filter === undefined ? `not (${MARKER})` : `(${filter}) and not (${MARKER})`;
     const result = await run("tcpdump", ["-r", "-", "-n", ...options, wanted], {
       input,
@@ -167,11 +181,23 @@ export class Capture implements AsyncDisposable {
 
 /** Length of the whole packets in a pcap file that is still being written. Pure. */
 export function wholeRecords(pcap: Buffer): number {
-  let at = GLOBAL_HEADER;
-  while (at + RECORD_HEADER <= pcap.length) {
-    const next = at + RECORD_HEADER + pcap.readUInt32LE(at + 8);
-    if (next > pcap.length) break;
-    at = next;
+  return Math.min(recordEnds(pcap).at(-1) ?? GLOBAL_HEADER, pcap.length);
+}
+
+/** A pcap file with the last `count` whole packets of another one. Pure. */
+export function latestRecords(pcap: Buffer, count: number): Buffer {
+  const ends = recordEnds(pcap);
+  const from = ends.at(-count - 1) ?? GLOBAL_HEADER;
+  return Buffer.concat([pcap.subarray(0, GLOBAL_HEADER), pcap.subarray(from, ends.at(-1) ?? GLOBAL_HEADER)]);
+}
+
+/** Where each whole packet ends. */
+function recordEnds(pcap: Buffer): number[] {
+  const ends: number[] = [];
+  for (let at = GLOBAL_HEADER; at + RECORD_HEADER <= pcap.length; ) {
+    at += RECORD_HEADER + pcap.readUInt32LE(at + 8);
+    if (at > pcap.length) break;
+    ends.push(at);
   }
-  return Math.min(at, pcap.length);
+  return ends;
 }

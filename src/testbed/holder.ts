@@ -48,6 +48,7 @@ trap "" CHLD
 exec sleep infinity`;
 
 const UNSHARE = [
+  "/usr/bin/unshare",
   "--net",
   "--mount",
   "--pid",
@@ -80,11 +81,14 @@ export class Holder implements AsyncDisposable {
 
   /**
    * @param label What it is found by when it is kept: `PODVPN_TESTBED=LABEL/NAME` in the environment of process 1.
+   * @param mounts File of the mount namespace of which it gets a copy; ours unless told.
    * @throws Fault 101 when the kernel refuses, above all when we are not root.
    */
-  static async create(name: string, label: string): Promise<Holder> {
+  static async create(name: string, label: string, mounts?: string): Promise<Holder> {
     const env = { ...ENVIRONMENT, [LABEL_VARIABLE]: `${label}/${name}` };
-    const program = new Program(`namespaces of ${name}`, "/usr/bin/unshare", UNSHARE, { env });
+    const argv = mounts === undefined ? UNSHARE : ["/usr/bin/nsenter", `--mount=${mounts}`, "--", ...UNSHARE];
+    const [file = "", ...args] = argv;
+    const program = new Program(`namespaces of ${name}`, file, args, { env });
     try {
       const ready = await program.line(/^ready \d+$/, patience(10_000));
       return new Holder(program, Number(ready.slice("ready ".length)));

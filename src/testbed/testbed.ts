@@ -5,11 +5,18 @@ import { Holder } from "./holder.ts";
 import { Node, type Uplink } from "./node.ts";
 import { patience } from "./patience.ts";
 import { ENVIRONMENT, Place } from "./place.ts";
+import { SharedMounts } from "./shared.ts";
 
 /** How a node is plugged in. */
 export interface NodeOptions {
   /** Addresses with prefix length of its `eth0` on the underlay, IPv4 and IPv6. */
   readonly addresses: readonly string[];
+}
+
+/** What a testbed has beside its switch. */
+export interface TestbedOptions {
+  /** A directory that all nodes share, at {@link ./shared.ts}'s `SHARED_DIRECTORY`. */
+  readonly isShared?: boolean;
 }
 
 /** The name under which {@link keptNodes} lists the switch. */
@@ -38,18 +45,20 @@ export class Testbed implements AsyncDisposable {
     private readonly label: string,
     private readonly underlay: Place,
     private readonly underlayPid: number,
+    private readonly mounts: SharedMounts | undefined,
   ) {}
 
   /**
    * A switch without nodes.
    * @param label By what `keptNodes` finds it, should it be kept. @throws Fault 101 when we are not root.
    */
-  static async create(label = "testbed"): Promise<Testbed> {
+  static async create(label = "testbed", { isShared = false }: TestbedOptions = {}): Promise<Testbed> {
     await using undo = new AsyncDisposableStack();
+    const mounts = isShared ? undo.use(await SharedMounts.create()) : undefined;
     const holder = undo.use(await Holder.create(SWITCH_NAME, label));
     const underlay = new Place(SWITCH_NAME, holder.pid, `/proc/${holder.pid}/ns/net`);
     await underlay.exec(["sh", "-ec", SWITCH, "sh", BRIDGE]);
-    const testbed = new Testbed(label, underlay, holder.pid);
+    const testbed = new Testbed(label, underlay, holder.pid, mounts);
     testbed.#all.push(holder);
     testbed.#holders.use(undo.move());
     return testbed;
@@ -58,7 +67,7 @@ export class Testbed implements AsyncDisposable {
   /** A machine on the underlay, with its addresses and a default route. */
   async node(name: string, options: NodeOptions): Promise<Node> {
     await using undo = new AsyncDisposableStack();
-    const holder = undo.use(await Holder.create(name, this.label));
+    const holder = undo.use(await Holder.create(name, this.label, this.mounts?.namespace));
     const port = `port${this.#all.length}`;
     this.#all.push(holder);
     await this.#plug(port, holder.pid);
@@ -89,6 +98,7 @@ export class Testbed implements AsyncDisposable {
   /** Lets it outlive us, until `takeDown`. What is disposed of afterwards stays as well. */
   async keep(): Promise<void> {
     for (const holder of this.#all) await holder.keep();
+    await this.mounts?.[Symbol.asyncDispose](); // the nodes have their copies
     this.#holders.move();
   }
 

@@ -2,41 +2,23 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { modes } from "../../src/demo/modes.ts";
 import { PAYLOAD } from "../../src/demo/ping.ts";
 import { tellWire } from "../../src/demo/story.ts";
-import type { Node } from "../../src/testbed/node.ts";
-import { diffSnapshots, type Snapshot } from "../../src/testbed/snapshot.ts";
 import { Testbed } from "../../src/testbed/testbed.ts";
 import { DIST } from "./support/cluster.ts";
+import { DemoMachine, wideLines } from "./support/demo-machine.ts";
 import { withoutProgram } from "./support/mounted.ts";
 
 const DEMO = [`${DIST}/podvpn`, "demo"] as const;
 const TIMEOUT = { timeout: 60_000 };
 
-// The demo runs on a machine of a testbed: all that it could leave behind is then in that machine's snapshot, and
-// demos that run on the real one at the same time are not seen.
-let testbed: Testbed;
-let machine: Node;
-let before: Snapshot;
-
+let machine: DemoMachine;
 beforeAll(async () => {
-  testbed = await Testbed.create();
-  machine = await testbed.node("machine", { addresses: ["10.9.0.1/24"] });
-  before = await machine.snapshot();
+  machine = await DemoMachine.create();
 });
-afterAll(() => testbed[Symbol.asyncDispose]());
-
-/** The processes of a namespace end before its process 1 does, but bash reaps what unshare(1) leaves a moment later. */
-async function nothingLeft(): Promise<void> {
-  await expect.poll(async () => diffSnapshots(before, await machine.snapshot())).toEqual([]);
-}
-
-/** Lines that a terminal of 80 columns would break. */
-function wideLines(text: string): string[] {
-  return text.split("\n").filter((line) => line.length > 80);
-}
+afterAll(() => machine[Symbol.asyncDispose]());
 
 describe("the demo", () => {
   it("shows both plugins: all pods reach each other, encrypted only; what is killed leaks nothing, and nothing is left", async () => {
-    const { stdout } = await machine.exec(DEMO, TIMEOUT);
+    const { stdout } = await machine.node.exec(DEMO, TIMEOUT);
     expect(wideLines(stdout)).toEqual([]);
     const [strongswan = "", wireguard = ""] = stdout.split(/^(?=strongswan: |wireguard: )/m);
     for (const story of [strongswan, wireguard]) {
@@ -62,12 +44,12 @@ describe("the demo", () => {
     expect(wireguard.match(/^ +\w\d to \w\d +3 of 3 +0 of 3$/gm)).toHaveLength(4);
     expect(wireguard).toMatch(/CHECK of a1 .*\(code 108\):\n.*(?:wireguard-go|podvpn0)/);
     expect(wireguard.match(/^ +\w\d to \w\d +3 of 3$/gm)).toHaveLength(4);
-    await nothingLeft();
+    await machine.nothingLeft();
   });
 
   it("says what is not as it should be, and fails", async () => {
-    await using _noPing = await withoutProgram(machine, "/usr/bin/ping");
-    const { code, stderr } = await machine.exec([...DEMO, "wireguard"], { ...TIMEOUT, check: false });
+    await using _noPing = await withoutProgram(machine.node, "/usr/bin/ping");
+    const { code, stderr } = await machine.node.exec([...DEMO, "wireguard"], { ...TIMEOUT, check: false });
     expect(code).toBe(1);
     expect(stderr).toContain("wireguard: 30 pings from pod to pod got no answer\n");
     expect(stderr).toContain("wireguard: the wire carried no packets of pods in WireGuard\n");
@@ -76,8 +58,8 @@ describe("the demo", () => {
   });
 
   it("tells the error of a plugin in its own words, and takes everything down", async () => {
-    await using _noBridge = await withoutProgram(machine, "/usr/lib/cni/bridge");
-    const { code, stderr } = await machine.exec([...DEMO, "wireguard"], { ...TIMEOUT, check: false });
+    await using _noBridge = await withoutProgram(machine.node, "/usr/lib/cni/bridge");
+    const { code, stderr } = await machine.node.exec([...DEMO, "wireguard"], { ...TIMEOUT, check: false });
     expect(code).toBe(1);
     expect(stderr).toMatch(/^\npodvpn demo: plugin wireguard: .*bridge.*\n$/);
   });
@@ -90,27 +72,27 @@ describe("the demo", () => {
     ["wireguard", "HUP", "Pings answered", 129],
     ["--keep", "INT", "wireguard: pods", 130],
   ])("with %j takes everything down on SIG%s at %j", async (argument, signal, moment, status) => {
-    const demo = machine.spawn([...DEMO, argument]);
+    const demo = machine.node.spawn([...DEMO, argument]);
     await demo.line(new RegExp(moment), 60_000);
-    await machine.exec(["pkill", `-${signal}`, "-o", "-f", DEMO.join(" ")]);
+    await machine.node.exec(["pkill", `-${signal}`, "-o", "-f", DEMO.join(" ")]);
     expect(await demo.ended).toBe(`exit status ${status}`);
     expect(demo.lines.at(-1)).toBe(`podvpn demo: interrupted by SIG${signal}; everything is taken down`);
-    await nothingLeft();
+    await machine.nothingLeft();
   });
 
   it("is gone when it is killed", async () => {
-    const demo = machine.spawn([...DEMO, "wireguard"]);
+    const demo = machine.node.spawn([...DEMO, "wireguard"]);
     await demo.line(/Pods, by/, 60_000);
-    await machine.exec(["pkill", "-KILL", "-o", "-f", DEMO.join(" ")]);
+    await machine.node.exec(["pkill", "-KILL", "-o", "-f", DEMO.join(" ")]);
     await demo.ended;
-    await nothingLeft();
+    await machine.nothingLeft();
   });
 
   it("stays up with --keep until --down, and the commands that it prints work", async () => {
-    const { stdout } = await machine.exec([...DEMO, "--keep"], TIMEOUT);
+    const { stdout } = await machine.node.exec([...DEMO, "--keep"], TIMEOUT);
     expect(wideLines(stdout)).toEqual([]);
     const [strongswan = "", wireguard = ""] = stdout.split(/^(?=\w+ stays up)/m).slice(1);
-    const sh = async (line: string) => (await machine.exec(["sh", "-ec", line])).stdout;
+    const sh = async (line: string) => (await machine.node.exec(["sh", "-ec", line])).stdout;
     for (const [story, encrypted] of [
       [strongswan, "udp port 4500"],
       [wireguard, "udp port 51820"],
@@ -124,15 +106,15 @@ describe("the demo", () => {
     expect((await sh(/.* hub leases/.exec(strongswan)?.[0] ?? "")).match(/10\.173\./g)).toHaveLength(6);
     expect((await sh(/.* wg show/.exec(wireguard)?.[0] ?? "")).match(/10\.9\.0\.\d:51820/g)).toHaveLength(2);
 
-    const again = await machine.exec([...DEMO, "wireguard", "--keep"], { check: false });
+    const again = await machine.node.exec([...DEMO, "wireguard", "--keep"], { check: false });
     expect(again).toMatchObject({ code: 1, stderr: expect.stringContaining("podvpn demo --down") });
 
-    expect((await machine.exec([...DEMO, "strongswan", "--down"])).stdout).toMatch(
+    expect((await machine.node.exec([...DEMO, "strongswan", "--down"])).stdout).toMatch(
       /^taken down: strongswan \(.*node-c/,
     );
-    expect((await machine.exec([...DEMO, "--down"])).stdout).toMatch(/^taken down: wireguard \(.*node-c/);
-    await nothingLeft();
-    expect((await machine.exec([...DEMO, "--down"])).stdout).toBe("no demo is up\n");
+    expect((await machine.node.exec([...DEMO, "--down"])).stdout).toMatch(/^taken down: wireguard \(.*node-c/);
+    await machine.nothingLeft();
+    expect((await machine.node.exec([...DEMO, "--down"])).stdout).toBe("no demo is up\n");
   });
 });
 
@@ -150,7 +132,7 @@ describe("the demo's look at the wire", () => {
       await one?.exec(["ping", "-c", "1", "-p", pattern, `${pods}.0.2`]);
       await other?.exec(["ping", "-c", "1", "-W", "0.1", `${pods}.7.7`], { check: false });
       const told: string[] = [];
-      const wrong = await tellWire((text) => told.push(text), mode, capture);
+      const wrong = await tellWire((text) => told.push(text), mode.wire, capture);
       expect(wrong).toContain("what pods sent could be read on the wire");
       expect(wrong).toContainEqual(expect.stringMatching(/^the wire carried \d+ plain packets$/));
       expect(await capture.packets(mode.wire.plain.filter)).toContainEqual(

@@ -1,8 +1,9 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Node } from "../../src/testbed/node.ts";
+import { SHARED_DIRECTORY } from "../../src/testbed/shared.ts";
 import { diffSnapshots } from "../../src/testbed/snapshot.ts";
 import { HUB_SUBNETS, StockHub } from "../../src/testbed/stock-hub.ts";
 import { Testbed } from "../../src/testbed/testbed.ts";
@@ -18,6 +19,8 @@ const BRIDGE = {
   ipMasq: true,
   ipam: { type: "host-local", subnet: "10.101.0.0/24" },
 };
+
+const ADDRESS = { addresses: ["10.9.0.9/24"] };
 
 let testbed: Testbed;
 let one: Node;
@@ -69,6 +72,22 @@ describe("nodes", () => {
     expect((await ping()).code).not.toBe(0);
     await two.setUnderlay(true);
     expect((await ping()).code).toBe(0);
+  });
+});
+
+describe("a directory that nodes share", () => {
+  it("is the same for all of them, and for nobody else", async () => {
+    const file = `${SHARED_DIRECTORY}/podvpn-test`;
+    await using sharing = await Testbed.create("testbed", { isShared: true });
+    const [first, second] = [await sharing.node("first", ADDRESS), await sharing.node("second", ADDRESS)];
+    await first.writeFile(file, "of the first");
+    expect(await second.readFile(file)).toBe("of the first");
+    await second.exec(["mv", file, `${file}.moved`]);
+    expect((await first.exec(["ls", SHARED_DIRECTORY])).stdout).toBe("podvpn-test.moved\n");
+    for (const other of [one, await testbed.node("other", ADDRESS)]) {
+      expect((await other.exec(["ls", SHARED_DIRECTORY])).stdout).not.toContain("podvpn-test");
+    }
+    expect(readdirSync(SHARED_DIRECTORY).join()).not.toContain("podvpn-test");
   });
 });
 
@@ -219,7 +238,7 @@ describe("the machine", () => {
     const before = machine();
     let pid: number;
     {
-      await using fresh = await Testbed.create();
+      await using fresh = await Testbed.create("testbed", { isShared: true });
       const node = await fresh.node("node", { addresses: ["10.9.0.1/24"] });
       await node.addPod("pod");
       pid = node.pid;

@@ -3,14 +3,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { askStatus } from "../../../src/agent/ask.ts";
 import type { AgentStatus, PeerStatus } from "../../../src/agent/status.ts";
+import { agentStatus, agentsJoined, agentTells, signalAgent } from "../../../src/testbed/agents.ts";
 import type { Node } from "../../../src/testbed/node.ts";
 import { patience } from "../../../src/testbed/patience.ts";
 import type { Program } from "../../../src/testbed/program.ts";
 import { Testbed } from "../../../src/testbed/testbed.ts";
 import { DIST } from "./cluster.ts";
-import { eventually } from "./eventually.ts";
 import { droppedByFullQueues } from "./full-queues.ts";
 
 const PODVPN = `${DIST}/podvpn`;
@@ -116,12 +115,7 @@ export class AgentBed implements AsyncDisposable {
 
   /** Waits until all of these nodes have each other for up. */
   async joined(...indexes: readonly number[]): Promise<void> {
-    for (const index of indexes) {
-      const others = indexes.filter((other) => other !== index).map((other) => `n${other}`);
-      await this.until(index, `${others.join(" and ")} up`, ({ peers }) => {
-        return others.every((name) => peers.some((peer) => peer.name === name && peer.state === "up"));
-      });
-    }
+    await this.#withLog(indexes, () => agentsJoined(indexes.map((index) => this.at(index))));
   }
 
   /** The agent that was started last on a node. */
@@ -133,21 +127,18 @@ export class AgentBed implements AsyncDisposable {
 
   /** Ends the agent of a node, and nothing that it started: by SIGTERM, or by SIGKILL, which tells it nothing. */
   async stop(index: number, signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<string> {
-    const pid = (await this.status(index))?.node.pid;
-    if (pid === undefined) throw new Error(`no agent runs on n${index}`);
-    await this.at(index).exec(["kill", `-${signal}`, String(pid)]);
+    await signalAgent(this.at(index), signal);
     return this.agent(index).ended;
   }
 
   /** Has the agent of a node read its configuration anew. */
   async reload(index: number): Promise<void> {
-    const pid = (await this.status(index))?.node.pid;
-    await this.at(index).exec(["kill", "-HUP", String(pid)]);
+    await signalAgent(this.at(index), "SIGHUP");
   }
 
   /** What the agent of a node tells of itself; undefined when none runs. */
   status(index: number): Promise<AgentStatus | undefined> {
-    return askStatus(this.at(index).path("/run/podvpn/agent/socket"));
+    return agentStatus(this.at(index));
   }
 
   /** A peer as the agent of a node has it. */
@@ -156,16 +147,17 @@ export class AgentBed implements AsyncDisposable {
   }
 
   /** Waits until the agent of a node tells what is waited for. */
-  async until(index: number, what: string, condition: (status: AgentStatus) => boolean, bound = 40_000): Promise<void> {
-    let last: AgentStatus | undefined;
+  async until(index: number, what: string, condition: (status: AgentStatus) => boolean, bound?: number): Promise<void> {
+    await this.#withLog([index], () => agentTells(this.at(index), what, condition, bound));
+  }
+
+  /** Waits; an error has the last lines of those agents. */
+  async #withLog(indexes: readonly number[], wait: () => Promise<void>): Promise<void> {
     try {
-      await eventually(`n${index}: ${what}`, bound, async () => {
-        last = await this.status(index);
-        return last !== undefined && condition(last);
-      });
+      await wait();
     } catch (cause) {
-      const lines = this.agent(index).lines.slice(-30).join("\n");
-      throw new Error(`${cause}\n${JSON.stringify(last?.problems)}\n${lines}`, { cause });
+      const lines = indexes.flatMap((index) => this.agent(index).lines.slice(-30));
+      throw new Error([String(cause), ...lines].join("\n"), { cause });
     }
   }
 

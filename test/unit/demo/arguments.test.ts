@@ -17,7 +17,7 @@ describe("podvpn demo", () => {
   it("refuses a plugin that it has no demo of, and names those that it has", async () => {
     const { status, stderr } = await refusal("openvpn");
     expect(status).toBe(2);
-    expect(stderr).toContain('there is no demo of "openvpn"; there are those of strongswan and wireguard');
+    expect(stderr).toContain('there is no demo of "openvpn"; there are those of strongswan, wireguard and mesh');
   });
 
   it("refuses more than one name", async () => {
