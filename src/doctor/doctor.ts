@@ -16,6 +16,7 @@ import { checkTunnels } from "./checks/tunnel.ts";
 import { checkUnderlay } from "./checks/underlay.ts";
 import type { DoctorOptions, Facts } from "./facts.ts";
 import { CHECKS, type Finding, type Mending, quoted } from "./finding.ts";
+import type { AgentPods } from "./gather/cni.ts";
 import type { MeshDevice } from "./gather/devices.ts";
 import { leftoversOf, staleBridges } from "./gather/leftovers.ts";
 import type { PathFacts } from "./gather/paths.ts";
@@ -40,13 +41,15 @@ function ofNode(facts: Facts, podvpn: string): Finding[] {
   return [
     ...findingsFrom(kernel, (read) => checkKernel(read, needs, standIns)),
     ...findingsFrom(programs, (read) => checkPrograms(read, { ...needs, plugins, userspaceWireguard, podvpn })),
-    ...findingsFrom(cni, (read) => checkConfiguration(read, agentPrefixes(facts))),
+    ...findingsFrom(cni, (read) => checkConfiguration(read, agentPods(facts))),
     ...findingsFrom(agent, (read) => checkAgent(read, told(status)?.damage ?? [])),
     ...findingsFrom(status, () => []),
     ...findingsFrom(clock, checkClock),
     ...findingsFrom(xfrm, checkEsp),
     ...findingsFrom(node, (observed) =>
-      findingsFrom(cni, (read) => checkLeftovers(leftoversOf(observed, read), staleBridges(observed, read))),
+      findingsFrom(cni, (read) =>
+        checkLeftovers(leftoversOf(observed, read), staleBridges(observed, read, agentPods(facts))),
+      ),
     ),
   ];
 }
@@ -83,13 +86,16 @@ function mendingOf({ isAgents, name }: MeshDevice, podvpn: string): Mending {
   return { command: `${quoted(podvpn)} doctor --mend ${quoted(name)}` };
 }
 
-/** What goes in plain goes past the guard, and by a route of somebody's: both have to be mended. */
+/**
+ * What goes in plain goes past the guard, and by a route of somebody's: both have to be mended. The route goes first: it
+ * may stand where podvpn's own belongs, and podvpn's refusal of lower rank is still there.
+ */
 function plainMending(
   { device }: PathFacts,
   routes: readonly Finding[],
   mendOf: (device: MeshDevice) => Mending,
 ): Mending {
-  const commands = [mendOf(device), ...routes.filter(({ outcome }) => outcome === "bad")].flatMap(
+  const commands = [...routes.filter(({ outcome }) => outcome === "bad"), mendOf(device)].flatMap(
     ({ command }) => command ?? [],
   );
   return { command: [...new Set(commands)].join(" && ") };
@@ -106,6 +112,7 @@ function needsOf({ cni, agent, devices }: Facts): Needs {
 }
 
 /** As the agent tells others; without one that runs, as it would. */
-function agentPrefixes({ agent }: Facts) {
-  return told(agent)?.forecast?.own.podPrefixes;
+function agentPods({ agent }: Facts): AgentPods | undefined {
+  const { own, plan } = told(agent)?.forecast ?? {};
+  return own && plan && { own: own.podPrefixes, mesh: plan.guarded };
 }

@@ -86,8 +86,11 @@ describe("the check of network configurations", () => {
     types: ["wireguard"],
     subnets: [{ prefix: prefix("10.1.1.0/24"), text: "10.1.1.0/24" }],
   });
-  const check = (files: readonly CniFile[], prefixes?: readonly string[]) =>
-    checkConfiguration({ directory: "/etc/cni/net.d", files }, prefixes?.map(prefix));
+  const check = (files: readonly CniFile[], prefixes?: readonly string[], mesh: readonly string[] = []) =>
+    checkConfiguration(
+      { directory: "/etc/cni/net.d", files },
+      prefixes && { own: prefixes.map(prefix), mesh: mesh.map(prefix) },
+    );
 
   it("wants podvpn's first, unless the first one reads the others itself", () => {
     expect(check([own, file("/30")])).toMatchObject([{ outcome: "ok" }]);
@@ -103,6 +106,20 @@ describe("the check of network configurations", () => {
     ]);
     expect(check([own], ["10.2.0.0/24", "10.3.0.0/24"])[0]).not.toHaveProperty("command");
     expect(check([own], ["fd00::/64"])[0]).not.toHaveProperty("command");
+  });
+
+  it("looks at other bridges as well where their pods have addresses of the agent's mesh", () => {
+    const bridge = file("/etc/cni/net.d/prd.conf", { subnets: own.subnets });
+    const mesh = ["10.1.0.0/16"];
+    expect(check([bridge], ["10.1.1.0/24"], mesh)).toMatchObject([{ outcome: "ok" }]);
+    expect(check([bridge, own], ["10.1.1.0/24"], mesh)).toMatchObject([{ outcome: "ok" }]);
+    expect(check([bridge], ["10.1.2.0/24"], mesh)).toMatchObject([
+      { outcome: "bad", command: `sed -i 's#"10.1.1.0/24"#"10.1.2.0/24"#' /etc/cni/net.d/prd.conf` },
+    ]);
+    expect(check([bridge], ["10.9.2.0/24"], ["10.9.0.0/16"])).toMatchObject([{ outcome: "not applicable" }]);
+    expect(check([bridge, own], ["10.9.2.0/24"], ["10.9.0.0/16"])[0]).toMatchObject({
+      what: expect.stringContaining("the runtime takes the first file"),
+    });
   });
 });
 
