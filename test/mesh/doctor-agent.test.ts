@@ -1,27 +1,18 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-bed.ts";
-import { DIST } from "../netns/support/cluster.ts";
 import { doctor, findingOf, run } from "../netns/support/doctor.ts";
 import { eventually } from "../netns/support/eventually.ts";
+import { installed } from "../netns/support/installed.ts";
 
 let bed: AgentBed;
 afterEach(() => bed[Symbol.asyncDispose]());
 
-/** Two nodes that are joined; the first one has what the runtime needs, and something like systemd. */
+/** Two nodes that are joined; the first one has all that is installed on a real node. */
 async function start(defaults: Readonly<Record<string, unknown>> = {}): Promise<void> {
   bed = await AgentBed.create(2, defaults);
-  const script = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
-  await bed.at(1).exec(["sh", "-ec", script]);
-  await bed.at(1).writeFile("/run/testbin/systemctl", SYSTEMCTL, 0o755);
-  await bed.at(1).exec(["mount", "--bind", "/run/testbin", "/usr/local/sbin"]);
+  await installed(bed.at(1));
   await bed.startAll();
 }
-
-/** In the place of systemd: starts the one unit that there is. */
-const SYSTEMCTL = `#!/bin/sh
-[ "$*" = "start podvpn" ] || exit 5
-setsid ${DIST}/podvpn agent --config /etc/podvpn/agent.yaml </dev/null >/run/agent.log 2>&1 &
-`;
 
 describe("podvpn doctor on a node with an agent", () => {
   test("has nothing bad to say, and names the peers", async () => {
