@@ -3,6 +3,7 @@ import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-b
 import { doctor, findingOf, run } from "../netns/support/doctor.ts";
 import { eventually } from "../netns/support/eventually.ts";
 import { installed } from "../netns/support/installed.ts";
+import { Clock } from "../soak/support/clock.ts";
 
 let bed: AgentBed;
 afterEach(() => bed[Symbol.asyncDispose]());
@@ -13,6 +14,11 @@ async function start(defaults: Readonly<Record<string, unknown>> = {}): Promise<
   await installed(bed.at(1));
   await bed.startAll();
 }
+
+/** Sets the clock that the agent goes by. */
+const TIMEDATECTL = `#!/bin/sh
+[ "$*" = "set-ntp true" ] && echo +0 >/run/testclock
+`;
 
 describe("podvpn doctor on a node with an agent", () => {
   test("has nothing bad to say, and names the peers", async () => {
@@ -74,6 +80,32 @@ describe("podvpn doctor on a node with an agent", () => {
     await run(bed.at(1), finding);
     expect(await bed.at(1).readFile(file)).toContain(`"${podSubnet(1)}"`);
     expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
+  test("finds a clock that is not as the peers' are, on all nodes, and the command on that node sets it", async () => {
+    bed = await AgentBed.create(3);
+    for (const { node } of bed.nodes) await installed(node);
+    const clock = new Clock(bed.at(2), "/run/testclock");
+    await clock.set(300);
+    await bed.at(2).writeFile("/run/testbin/timedatectl", TIMEDATECTL, 0o755);
+    for (const index of [1, 3]) bed.start(index);
+    bed.start(2, clock.env);
+    await bed.joined(1, 2, 3);
+
+    const elsewhere = findingOf(
+      await doctor(bed.at(1)),
+      "clock",
+      /^the clock of n2 is (?:299|30\d) s ahead of this node's/,
+    );
+    expect(elsewhere.remedy).toBe("run on n2: timedatectl set-ntp true");
+    const here = /^this node's clock is (?:299|30\d) s ahead of those of 2 of 2 peers \(n1, n3\): .*WireGuard/;
+    await run(bed.at(2), findingOf(await doctor(bed.at(2)), "clock", here));
+    for (const index of [1, 2]) {
+      await bed.until(index, "clocks agree", ({ peers }) => {
+        return peers.every(({ clockOffsetSeconds: offset = 300 }) => Math.abs(offset) < 60);
+      });
+      expect((await doctor(bed.at(index))).bad).toEqual([]);
+    }
   });
 
   test("finds a foreign route, and the command takes it away: nothing was ever in plain", async () => {

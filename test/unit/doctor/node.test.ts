@@ -157,8 +157,42 @@ describe("the check of the clock", () => {
     ["a minute is nothing", NOW, NOW + 60_000, "ok"],
     ["two are", NOW, NOW + 120_000, "bad"],
   ])("%s", (_, now, at, outcome) => {
-    expect(outcomes(checkClock({ now, ...(at !== undefined && { latest: { what: "x was written", at } }) }))).toEqual([
-      outcome,
+    const latest = at === undefined ? {} : { latest: { what: "x was written", at } };
+    expect(outcomes(checkClock({ now, peers: [], ...latest }))).toEqual([outcome]);
+  });
+
+  const peers = (...ahead: readonly number[]) => {
+    const clocks = ahead.map((seconds, index) => ({ name: `n${index + 2}`, ahead: seconds * 1000 }));
+    return checkClock({ now: NOW, peers: clocks }).slice(1);
+  };
+
+  it("takes the clock of most nodes for the right one", () => {
+    expect(peers()).toEqual([]);
+    expect(peers(60, -60)).toMatchObject([{ outcome: "ok", what: expect.stringContaining("within 60 s") }]);
+    expect(peers(61, 0, -1)).toMatchObject([
+      {
+        what: expect.stringMatching(/^the clock of n2 is 61 s ahead of this node's: /),
+        remedy: expect.stringMatching(/^run on n2: /),
+      },
+    ]);
+    expect(peers(61, 0, -1)[0]).not.toHaveProperty("command");
+    expect(peers(-300, -301, 0)).toMatchObject([
+      {
+        what: expect.stringMatching(/^this node's clock is 300 s ahead of those of 2 of 3 peers \(n2, n3\): /),
+        command: "timedatectl set-ntp true",
+        remedy: expect.stringContaining("refuse this node's handshakes until"),
+      },
+    ]);
+    expect(peers(300, 301)[0]).not.toHaveProperty("remedy");
+  });
+
+  it("cannot tell which one of two is wrong", () => {
+    expect(peers(-300)).toMatchObject([
+      { what: expect.stringContaining("300 s ahead of that of n2"), command: "timedatectl set-ntp true" },
+    ]);
+    expect(peers(300, -300).map(({ what }) => what)).toEqual([
+      expect.stringMatching(/^the clock of n2 is 300 s ahead of this/),
+      expect.stringMatching(/^the clock of n3 is 300 s behind this/),
     ]);
   });
 });
