@@ -59,7 +59,8 @@ function ofMesh(facts: Facts, mendOf: (device: MeshDevice) => Mending): Finding[
   const { now, node, devices, status } = facts;
   const observed = told(node);
   const all = told(devices) ?? [];
-  const [paths, pings, firewalls] = [told(facts.paths), told(facts.pings), told(facts.firewalls)];
+  const [paths, pings] = [told(facts.paths), told(facts.pings)];
+  const firewalls = told(facts.firewalls) ?? [];
   const ways = told(facts.ways) ?? [];
   const sources = [devices, facts.ways, facts.firewalls, facts.paths, facts.pings];
   const failures = sources.flatMap((source) => ("failure" in source ? [source.failure] : []));
@@ -69,14 +70,14 @@ function ofMesh(facts: Facts, mendOf: (device: MeshDevice) => Mending): Finding[
     ...failures,
     ...checkOverlap(all, observed),
     ...routes,
-    ...checkSettings(firewalls ?? []),
-    ...checkUnderlay(paths ?? [], { observed, firewalls: firewalls ?? [], now }),
+    ...checkSettings(firewalls),
+    ...checkUnderlay(paths ?? [], { observed, firewalls, now }),
     ...checkPathMtu(paths ?? []),
-    ...checkTunnels(all, paths ?? [], now, mendOf),
+    ...checkTunnels(all, paths ?? [], { now, firewalls }, mendOf),
     ...checkEncryption(paths ?? [], (path) => plainMending(path, routes, mendOf)),
     ...checkPods(told(status)?.attachments ?? [], pings ?? [], paths ?? []),
-    ...checkForwarding(firewalls ?? [], pings ?? []),
-    ...checkSource(firewalls ?? [], pings ?? []),
+    ...checkForwarding(firewalls, pings ?? []),
+    ...checkSource(firewalls, pings ?? []),
   ];
 }
 

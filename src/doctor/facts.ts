@@ -56,8 +56,7 @@ export async function gatherFacts({ confDirectory, binDirectory }: DoctorOptions
     gathered("routes", "links, routes and rules", observe),
   ]);
   const observed = told(node) ?? NO_NODE;
-  const planned = told(agent)?.forecast?.plan.peers ?? [];
-  const devices = await gathered("tunnel", "the devices of the node", () => readMeshDevices(observed, planned));
+  const devices = await gathered("tunnel", "the devices of the node", () => readMeshDevices(observed, told(agent)));
   const all = told(devices) ?? [];
   const types = (told(cni)?.files ?? []).filter(({ isPodvpns }) => isPodvpns).flatMap((file) => file.types);
   const [programs, clock, ways, firewalls, paths] = await Promise.all([

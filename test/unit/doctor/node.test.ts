@@ -9,7 +9,8 @@ import { checkKernel } from "../../../src/doctor/checks/kernel.ts";
 import { checkPrograms } from "../../../src/doctor/checks/programs.ts";
 import { checkSettings } from "../../../src/doctor/checks/settings.ts";
 import type { CniFile } from "../../../src/doctor/gather/cni.ts";
-import { type FirewallFacts, lackingPorts } from "../../../src/doctor/gather/firewalls.ts";
+import type { FirewallFacts } from "../../../src/doctor/gather/firewalls.ts";
+import { lackingRules, neededIn } from "../../../src/doctor/gather/local-chains.ts";
 import { address, DEVICE, NOW, prefix } from "./support/facts.ts";
 
 const outcomes = (findings: readonly { readonly outcome: string }[]) => findings.map(({ outcome }) => outcome);
@@ -220,11 +221,30 @@ describe("the checks of firewalls and settings", () => {
 
   it("reads what iptables -S lists", () => {
     const rule = "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT";
-    expect(lackingPorts("-P INPUT ACCEPT", "INPUT", [51820])).toEqual([]);
-    expect(lackingPorts("-P INPUT DROP", "INPUT", [51820])).toEqual([51820]);
-    expect(lackingPorts(`-P INPUT DROP\n${rule}`, "INPUT", [51820, 500])).toEqual([500]);
-    expect(lackingPorts("-P INPUT ACCEPT\n-A INPUT -j REJECT --reject-with x", "INPUT", [500])).toEqual([500]);
-    expect(lackingPorts("-P OUTPUT DROP", "INPUT", [500])).toEqual([]);
+    const lacking = (listing: string, ...ports: readonly number[]) =>
+      lackingRules(
+        listing,
+        "INPUT",
+        ports.map((udpPort) => ({ udpPort })),
+        4,
+      );
+    const ike = "-p udp --dport 500 -j ACCEPT";
+    expect(lacking("-P INPUT ACCEPT", 51820)).toEqual([]);
+    expect(lacking("-P INPUT DROP", 51820)).toEqual(["-p udp --dport 51820 -j ACCEPT"]);
+    expect(lacking(`-P INPUT DROP\n${rule}`, 51820, 500)).toEqual([ike]);
+    expect(lacking("-P INPUT ACCEPT\n-A INPUT -j REJECT --reject-with x", 500)).toEqual([ike]);
+    expect(lacking("-P OUTPUT DROP", 500)).toEqual([]);
+  });
+
+  it("asks for what agents need inside of the tunnel as well", () => {
+    const needed = neededIn({ ...DEVICE, kind: "ipsec", name: "ipsec0", probePort: 7174 });
+    const there = "-P INPUT DROP\n-A INPUT -p udp -m udp --dport 500 -j ACCEPT\n-A INPUT -i ipsec0 -p icmp -j ACCEPT";
+    expect(lackingRules(there, "INPUT", needed, 4)).toEqual([
+      "-p udp --dport 4500 -j ACCEPT",
+      "-i ipsec0 -p udp --dport 7174 -j ACCEPT",
+    ]);
+    expect(lackingRules("-P OUTPUT DROP", "OUTPUT", needed, 6)).toContain("-o ipsec0 -p ipv6-icmp -j ACCEPT");
+    expect(neededIn(DEVICE)).toEqual([{ udpPort: 51820 }]);
   });
 });
 
