@@ -35,7 +35,7 @@ export function checkPathMtu(paths: readonly PathFacts[]): Finding[] {
     }
     return bad(`${what}: large packets are lost`, {
       command: `ip link set ${device.name} mtu ${fitting}`,
-      remedy: `keep it by ${setting}`,
+      remedy: `keep it by ${setting}; run podvpn doctor on ${peer.name} as well, for what comes back`,
     });
   });
 }
