@@ -108,6 +108,22 @@ describe("podvpn doctor on a node with an agent", () => {
     }
   });
 
+  test("finds that iptables lets nothing in, and the command lets in what the agent needs, in the tunnel as well", async () => {
+    await start();
+    await bed.at(1).exec(["iptables-nft", "-P", "INPUT", "DROP"]);
+    const { bad } = await doctor(bed.at(1));
+    const command = bad.flatMap((finding) => finding.command ?? []).find((one) => one.includes("51820")) ?? "";
+    expect(command.split(" && ").toSorted()).toEqual([
+      "iptables-nft -I INPUT -i podvpn0 -p icmp -j ACCEPT",
+      "iptables-nft -I INPUT -i podvpn0 -p udp --dport 7174 -j ACCEPT",
+      "iptables-nft -I INPUT -p udp --dport 51820 -j ACCEPT",
+    ]);
+    await bed.at(1).exec(["sh", "-c", command]);
+    await eventually("pings pass", 30_000, () => bed.pings(1, 2));
+    await bed.until(1, "n2 answers", ({ peers }) => peers.every(({ state }) => state === "up" || state === "degraded"));
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
   test("finds a foreign route, and the command takes it away: nothing was ever in plain", async () => {
     await start();
     const capture = await bed.testbed.capture();

@@ -9,27 +9,31 @@ import { type Match, type TableKey, tableText } from "../../nftables/table.ts";
 import { run } from "../../os/process.ts";
 import type { MeshDevice } from "./devices.ts";
 
-/** Packets of this node itself that a tunnel cannot do without. */
-export type Needed =
-  | { readonly udpPort: number /** By which they come or go; absent: by any. */; readonly device?: string }
-  /** Echo requests and answers, of nodes that ask each other. */
-  | { readonly ping: true; readonly device: string };
+/**
+ * Packets of this node itself that a tunnel cannot do without. ICMP: nodes ask each other. ESP: the kernel's, where no NAT
+ * is on the way. With a device: those alone that come, or go, by it.
+ */
+export type Needed = ({ readonly udpPort: number } | { readonly protocol: "icmp" | "esp" }) & {
+  readonly device?: string;
+};
 
 /** What has to come in for a device. Pure. */
 export function neededIn(device: MeshDevice): Needed[] {
   const { kind, port } = device;
-  if (kind === "ipsec") return [...IKE, ...inTunnel(device)];
+  if (kind === "ipsec") return [...ikeAndEsp(device), ...inTunnel(device)];
   return [...(port === 0 ? [] : [{ udpPort: port }]), ...inTunnel(device)];
 }
 
 /** What has to go out for a device. Pure. */
 export function neededOut(device: MeshDevice): Needed[] {
-  if (device.kind === "ipsec") return [...IKE, ...inTunnel(device)];
+  if (device.kind === "ipsec") return [...ikeAndEsp(device), ...inTunnel(device)];
   const ports = new Set(device.peers.flatMap(({ endpoint }) => (endpoint === undefined ? [] : [endpoint.port])));
   return [...[...ports].map((udpPort) => ({ udpPort })), ...inTunnel(device)];
 }
 
-const IKE: readonly Needed[] = [{ udpPort: 500 }, { udpPort: 4500 }];
+function ikeAndEsp({ dataPlane }: MeshDevice): Needed[] {
+  return [{ udpPort: 500 }, { udpPort: 4500 }, ...(dataPlane === "kernel" ? [{ protocol: "esp" as const }] : [])];
+}
 
 /** Agents probe each other through the tunnel. */
 function inTunnel({ name: device, probePort }: MeshDevice): Needed[] {
@@ -37,7 +41,7 @@ function inTunnel({ name: device, probePort }: MeshDevice): Needed[] {
     ? []
     : [
         { udpPort: probePort, device },
-        { ping: true, device },
+        { protocol: "icmp", device },
       ];
 }
 
@@ -98,7 +102,8 @@ async function closedChain({ table, name }: BaseChain, hook: LocalHook, needed: 
 
 function nftMatch(needed: Needed, hook: LocalHook): string {
   const by = needed.device === undefined ? "" : `${deviceField(hook)} "${needed.device}" `;
-  return `${by}${"udpPort" in needed ? `udp dport ${needed.udpPort}` : "meta l4proto { icmp, ipv6-icmp }"}`;
+  if ("udpPort" in needed) return `${by}udp dport ${needed.udpPort}`;
+  return `${by}meta l4proto ${needed.protocol === "esp" ? "esp" : "{ icmp, ipv6-icmp }"}`;
 }
 
 /** Milliseconds. */
@@ -126,10 +131,14 @@ export function lackingRules(listing: string, chain: string, needed: readonly Ne
   const refusing = [`-P ${chain} DROP`, `-A ${chain} -j DROP`, `-A ${chain} -j REJECT`];
   if (!lines.some((line) => refusing.some((start) => line.startsWith(start)))) return [];
   return needed.flatMap((one) => {
-    const protocol = version === 4 ? "icmp" : "ipv6-icmp";
-    const rule = `${"udpPort" in one ? `-p udp --dport ${one.udpPort}` : `-p ${protocol}`} -j ACCEPT`;
+    const rule = `-p ${protocolMatch(one, version)} -j ACCEPT`;
     if (lines.some((line) => line.endsWith(rule))) return [];
     const by = one.device === undefined ? "" : `${chain === "INPUT" ? "-i" : "-o"} ${one.device} `;
     return [`${by}${rule}`];
   });
+}
+
+function protocolMatch(needed: Needed, version: 4 | 6): string {
+  if ("udpPort" in needed) return `udp --dport ${needed.udpPort}`;
+  return needed.protocol === "icmp" && version === 6 ? "ipv6-icmp" : needed.protocol;
 }

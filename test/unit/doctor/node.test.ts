@@ -237,7 +237,8 @@ describe("the checks of firewalls and settings", () => {
   });
 
   it("asks for what agents need inside of the tunnel as well", () => {
-    const needed = neededIn({ ...DEVICE, kind: "ipsec", name: "ipsec0", probePort: 7174 });
+    const ipsec = { ...DEVICE, kind: "ipsec", dataPlane: "userspace", name: "ipsec0", probePort: 7174 } as const;
+    const needed = neededIn(ipsec);
     const there = "-P INPUT DROP\n-A INPUT -p udp -m udp --dport 500 -j ACCEPT\n-A INPUT -i ipsec0 -p icmp -j ACCEPT";
     expect(lackingRules(there, "INPUT", needed, 4)).toEqual([
       "-p udp --dport 4500 -j ACCEPT",
@@ -245,6 +246,9 @@ describe("the checks of firewalls and settings", () => {
     ]);
     expect(lackingRules("-P OUTPUT DROP", "OUTPUT", needed, 6)).toContain("-o ipsec0 -p ipv6-icmp -j ACCEPT");
     expect(neededIn(DEVICE)).toEqual([{ udpPort: 51820 }]);
+    expect(lackingRules("-P INPUT DROP", "INPUT", neededIn({ ...ipsec, dataPlane: "kernel" }), 6)).toContain(
+      "-p esp -j ACCEPT",
+    );
   });
 });
 
