@@ -16,7 +16,7 @@ import { listTables } from "../../src/nftables/apply.ts";
 export async function status(call: Call, config: StrongswanConfig): Promise<void> {
   await available(async () => charonExecutable());
   await available(() => listTables());
-  await available(() => (config.attach === "node" ? requireNodePlane() : chooseDataPlane(config.dataplane)));
+  await available<unknown>(() => (config.attach === "node" ? requireNodePlane() : chooseDataPlane(config.dataplane)));
   if (call.config.raw.ipam === undefined) return;
   await available(async () => findPlugin("bridge", call.path));
   await bridgeNode("STATUS", call, bridgeConfig(call.config.raw));

@@ -8,7 +8,8 @@ import { type GuardRecord, listGuards } from "../../src/node/guards.ts";
 import { recordedTable } from "../../src/node/plan.ts";
 import { AGENT_NETWORK, type DeviceRecord, listDeviceRecords } from "../../src/node/record.ts";
 
-const START = "start podvpn agent on this node (`systemctl start podvpn`), and see what it logs";
+/** Remedy for what the agent has still to make. */
+export const START = "start podvpn agent on this node (`systemctl start podvpn`), and see what it logs";
 
 /**
  * The configuration with what the agent has on this node: the name of its device, and the prefixes of its mesh. Those

@@ -210,6 +210,8 @@ export class Agent implements AgentQueries {
     if (planned === undefined) return; // the registry tells when it has this node
     const isMoved = this.#chooseEndpoints(planned.plan);
     const isPlanned = planned.plan !== before;
+    // What goes to a node that has left is not guarded any more as soon as its tunnel has gone.
+    if (isPlanned) this.#probes.keep(planned.plan.peers);
     if (isPlanned || isMoved || this.#wanted === undefined) this.#wanted = this.#split(planned);
     if (isPlanned || isMoved || has(APPLY)) await this.#tunnels.apply(this.#wanted, isPlanned);
     await this.#probe(planned.own, planned.plan.peers);

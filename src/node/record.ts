@@ -36,6 +36,8 @@ export interface DeviceRecord {
   readonly guarded: readonly Prefix[];
   /** Of the node's pods behind the device. */
   readonly podSubnets: readonly Prefix[];
+  /** With the agent's device: what the agent tells all others to be this node's pods'. */
+  readonly share?: readonly Prefix[];
   /** Routing table of the mesh's routes; absent: main. */
   readonly table?: number;
   /** Mark of the encrypted packets; 0 is none. */

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AgentBed, within } from "../netns/support/agent-bed.ts";
+import { eventually } from "../netns/support/eventually.ts";
 
 let bed: AgentBed;
 beforeEach(async () => {
@@ -11,6 +12,20 @@ afterEach(() => bed[Symbol.asyncDispose]());
 const NOBODY = "10.9.0.202";
 /** Another one of n2. */
 const ROAMED = "10.9.0.52";
+/** Where a NAT has n2. */
+const BEHIND = "10.9.0.77";
+/** Seconds that it remembers somebody for. */
+const REMEMBERS = 3;
+/** In front of n2: what it sends comes from elsewhere, and nothing reaches it that it has not asked for. */
+const NAT = `
+ip address add ${BEHIND}/32 dev eth0
+sysctl -qw net.netfilter.nf_conntrack_udp_timeout=${REMEMBERS} net.netfilter.nf_conntrack_udp_timeout_stream=${REMEMBERS}
+nft -f - <<'END'
+table inet router {
+  chain out { type nat hook postrouting priority 100; ip saddr 10.9.0.2 udp sport 51820 snat ip to ${BEHIND}:40001; }
+  chain in { type filter hook input priority 0; iifname eth0 udp dport 51820 ct state new drop; }
+}
+END`;
 const endpointOf = async (index: number, of: number) => (await bed.peer(index, of))?.endpoint;
 
 describe("a peer", () => {
@@ -55,7 +70,12 @@ describe("a peer", () => {
     await bed.startAll();
     await bed.at(2).exec(["ip", "address", "add", `${ROAMED}/32`, "dev", "eth0"]); // no address that it tells of
     const key = (await bed.status(2))?.node.publicKeys.wireguard ?? "";
-    await bed.at(1).exec(["wg", "set", "podvpn0", "peer", key, "endpoint", `${ROAMED}:51820`]);
+    // n2 answers from where it was sent to; what it had sent before, from elsewhere, takes it back there.
+    await eventually("n2 is where it roamed to", 20_000, async () => {
+      await bed.at(1).exec(["wg", "set", "podvpn0", "peer", key, "endpoint", `${ROAMED}:51820`]);
+      if (!(await bed.pings(1, 2))) return false;
+      return (await bed.at(1).exec(["wg", "show", "podvpn0", "endpoints"])).stdout.includes(`${ROAMED}:51820`);
+    });
     const isThere = () =>
       bed.until(1, "n2 where it roamed to", ({ peers }) => {
         return peers.some(({ endpoint, state }) => endpoint === `${ROAMED}:51820` && state === "up");
@@ -67,6 +87,23 @@ describe("a peer", () => {
     await bed.at(1).exec(["pkill", "-KILL", "-x", "wireguard-go"]);
     await bed.agent(1).line(/msg="driver was started again"/, within(10));
     await isThere();
+  });
+
+  test("behind a NAT is reached where that has it, and keeps the NAT from forgetting, also without agents", async () => {
+    await bed.configure(2, { underlay: { private: "10.9.0.2" }, keepalive: "1s" });
+    await bed.at(2).exec(["sh", "-ec", NAT]);
+    await bed.startAll();
+    expect(await endpointOf(1, 2)).toBe(`${BEHIND}:40001`);
+
+    for (const index of [1, 2]) await bed.stop(index);
+    const received = async () => {
+      const { stdout } = await bed.at(1).exec(["wg", "show", "podvpn0", "transfer"]);
+      return Number(stdout.split("\t")[1]);
+    };
+    const before = await received();
+    // Twice as long as the NAT remembers: a keepalive has 32 bytes.
+    await eventually("keepalives come", 30_000, async () => (await received()) >= before + 2 * REMEMBERS * 32);
+    expect(await bed.pings(1, 2)).toBe(true);
   });
 
   test("that is heard, but does not hear, is down on both sides, and each says which way is shut", async () => {

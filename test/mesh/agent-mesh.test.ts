@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Program } from "../../src/testbed/program.ts";
 import { echo, Sender } from "../../src/testbed/traffic.ts";
 import { AgentBed, meshAddress, meshAddress6, PLAIN, within } from "../netns/support/agent-bed.ts";
+import { DIST } from "../netns/support/cluster.ts";
 import { eventually } from "../netns/support/eventually.ts";
 
 let bed: AgentBed;
@@ -90,6 +91,22 @@ describe("agents of one registry", () => {
       await bed.joined(1, 2, 3);
       expect(agent.lines.join("\n")).not.toContain("was started");
     }
+    expect(await lost(sender)).toBe(0);
+  });
+
+  test("lose nothing when the executable of one is replaced while it runs, and the new one is started", async () => {
+    const executable = "/run/installed/podvpn";
+    const install = `mkdir -p /run/installed; cp ${DIST}/podvpn ${executable}.new; mv ${executable}.new ${executable}`;
+    await bed.at(1).exec(["sh", "-ec", install]);
+    bed.startBy([executable], 1);
+    for (const index of [2, 3]) bed.start(index);
+    await bed.joined(1, 2, 3);
+    await using sender = await stream(1, 2);
+    await bed.at(1).exec(["sh", "-ec", install]);
+    await bed.stop(1);
+    const agent = bed.startBy([executable], 1);
+    await bed.joined(1, 2, 3);
+    expect(agent.lines.join("\n")).not.toContain("was started");
     expect(await lost(sender)).toBe(0);
   });
 

@@ -1,19 +1,23 @@
 import { readFileSync } from "node:fs";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
+import type { Driver } from "../../src/registry/node-record.ts";
 import { echo, Sender } from "../../src/testbed/traffic.ts";
 import { AgentBed, meshAddress, PLAIN } from "../netns/support/agent-bed.ts";
 import { eventually } from "../netns/support/eventually.ts";
 
 let bed: AgentBed;
-beforeEach(async () => {
-  bed = await AgentBed.create(3);
-});
 afterEach(() => bed[Symbol.asyncDispose]());
+
+/** Three nodes that are joined. */
+async function start(driver: Driver = "wireguard"): Promise<void> {
+  bed = await AgentBed.create(3, { drivers: [driver] });
+  await bed.startAll();
+}
 
 /** Datagrams a second, between the node that rotates and another; and between all others. */
 const RATE = 1000;
 const OTHERS = 100;
-const keyFile = "/var/lib/podvpn/mesh/wireguard.key";
+const keyFile = (driver: Driver = "wireguard") => `/var/lib/podvpn/mesh/${driver}.key`;
 const published = (index: number) => /publicKey: (\S+)/.exec(readFileSync(bed.file(index), "utf8"))?.[1];
 
 /** Streams from each of these nodes to the next, which must lose nothing. */
@@ -35,34 +39,37 @@ async function lostOf(senders: readonly Sender[]): Promise<number> {
 }
 
 describe("podvpn rotate", () => {
-  test("gives a node new keys without a packet lost, and nothing leaves in plain", async () => {
-    await bed.startAll();
-    const [oldKey, oldFile] = [published(1), await bed.at(1).readFile(keyFile)];
-    const capture = await bed.testbed.capture();
-    await using senders = await streams([
-      [1, 2],
-      [2, 1],
-      [2, 3],
-    ]);
-    const { code, stdout } = await bed.podvpn(1, "rotate");
-    expect(stdout).toMatch(/^the keys of this node are being changed\n(waits for .*\n)+the new keys count; .*\n$/);
-    expect(code).toBe(0);
-    expect(published(1)).not.toBe(oldKey);
-    expect(await bed.at(1).readFile(keyFile)).not.toBe(oldFile);
-    expect((await bed.at(1).exec(["ls", "/var/lib/podvpn/mesh"])).stdout).not.toContain("next");
-    expect(await lostOf(senders)).toBe(0);
-    expect(await capture.packets(PLAIN)).toEqual([]);
-    await capture.stop();
-    await bed.joined(1, 2, 3);
-    for (const { node } of bed.nodes) {
-      await eventually("the second device is gone", 30_000, async () => {
-        return (await node.exec(["ip", "link", "show", "podvpn1"], { check: false })).code !== 0;
-      });
-    }
-  });
+  test.each(["wireguard", "ipsec"] as const)(
+    "gives a node new keys of %s without a packet lost, and nothing leaves in plain",
+    async (driver) => {
+      await start(driver);
+      const [oldKey, oldFile] = [published(1), await bed.at(1).readFile(keyFile(driver))];
+      const capture = await bed.testbed.capture();
+      await using senders = await streams([
+        [1, 2],
+        [2, 1],
+        [2, 3],
+      ]);
+      const { code, stdout } = await bed.podvpn(1, "rotate");
+      expect(stdout).toMatch(/^the keys of this node are being changed\n(waits for .*\n)+the new keys count; .*\n$/);
+      expect(code).toBe(0);
+      expect(published(1)).not.toBe(oldKey);
+      expect(await bed.at(1).readFile(keyFile(driver))).not.toBe(oldFile);
+      expect((await bed.at(1).exec(["ls", "/var/lib/podvpn/mesh"])).stdout).not.toContain("next");
+      expect(await lostOf(senders)).toBe(0);
+      expect(await capture.packets(PLAIN)).toEqual([]);
+      await capture.stop();
+      await bed.joined(1, 2, 3);
+      for (const { node } of bed.nodes) {
+        await eventually("the second device is gone", 30_000, async () => {
+          return (await node.exec(["ip", "link", "show", "podvpn1"], { check: false })).code !== 0;
+        });
+      }
+    },
+  );
 
   test("goes on when the agent is killed in the middle of it", async () => {
-    await bed.startAll();
+    await start();
     const oldKey = published(1);
     await using senders = await streams([[1, 2]]);
     expect((await bed.podvpn(1, "rotate", "--no-wait")).code).toBe(0);
@@ -79,7 +86,7 @@ describe("podvpn rotate", () => {
   });
 
   test("of two nodes at once is done one after the other", async () => {
-    await bed.startAll();
+    await start();
     const before = [published(1), published(2)];
     const results = await Promise.all([bed.podvpn(1, "rotate"), bed.podvpn(2, "rotate")]);
     expect(results.map(({ code, stdout }) => [code, stdout.split("\n").at(-2)])).toEqual(
@@ -90,15 +97,16 @@ describe("podvpn rotate", () => {
   });
 
   test("is done by itself when keys are old enough", async () => {
-    await bed.startAll();
+    await start();
     const oldKey = published(1);
-    await bed.at(1).exec(["touch", "-d", "2 hours ago", keyFile]);
+    await bed.at(1).exec(["touch", "-d", "2 hours ago", keyFile()]);
     await bed.configure(1, { rotateEvery: "1h" });
     await eventually("the new key counts", 60_000, () => published(1) !== oldKey);
     await bed.joined(1, 2, 3);
   });
 
   test("says so where no agent runs", async () => {
+    bed = await AgentBed.create(1);
     expect(await bed.podvpn(1, "rotate")).toMatchObject({ code: 1, stderr: expect.stringContaining("no agent runs") });
   });
 });

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-bed.ts";
+import { AgentBed, meshAddress, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-bed.ts";
 import { doctor, findingOf, run } from "../netns/support/doctor.ts";
 import { eventually } from "../netns/support/eventually.ts";
+import { PODVPN } from "../netns/support/hub.ts";
 import { installed } from "../netns/support/installed.ts";
 import { Clock } from "../soak/support/clock.ts";
 
@@ -89,7 +90,7 @@ describe("podvpn doctor on a node with an agent", () => {
     await clock.set(300);
     await bed.at(2).writeFile("/run/testbin/timedatectl", TIMEDATECTL, 0o755);
     for (const index of [1, 3]) bed.start(index);
-    bed.start(2, clock.env);
+    bed.startBy([PODVPN], 2, clock.env);
     await bed.joined(1, 2, 3);
 
     const elsewhere = findingOf(
@@ -121,6 +122,22 @@ describe("podvpn doctor on a node with an agent", () => {
     await bed.at(1).exec(["sh", "-c", command]);
     await eventually("pings pass", 30_000, () => bed.pings(1, 2));
     await bed.until(1, "n2 answers", ({ peers }) => peers.every(({ state }) => state === "up" || state === "degraded"));
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
+  test("finds a path that loses large packets, and the command lets both sides send smaller ones", async () => {
+    await start();
+    await bed.testbed.setMtu(1400); // the switch loses what is larger, and says nothing
+    for (const { node } of bed.nodes) await node.exec(["ip", "link", "set", "eth0", "mtu", "1500"]);
+    const large = async () => {
+      const argv = ["ping", "-n", "-c", "1", "-W", "1", "-M", "dont", "-s", "1372"] as const; // 1400 bytes
+      return (await bed.at(1).exec([...argv, "-I", meshAddress(1), meshAddress(2)], { check: false })).code === 0;
+    };
+    expect(await large()).toBe(false);
+    const finding = findingOf(await doctor(bed.at(1)), "path MTU", /packets of up to 1(?:39[7-9]|400) bytes pass/);
+    expect(finding.command).toMatch(/^sed -i .*\$a mtu: 1(?:39[7-9]|400)' \/etc\/podvpn\/agent\.yaml$/);
+    await run(bed.at(1), finding);
+    await eventually("large packets pass", 20_000, large);
     expect((await doctor(bed.at(1))).bad).toEqual([]);
   });
 

@@ -32,6 +32,7 @@ export interface Probes {
   /** Tells `listener`, and nobody else, until disposed of. */
   listen(listener: ProbeListener): Disposable;
   set(own: readonly Address[], peers: readonly ProbedPeer[]): Promise<readonly Error[]>;
+  keep(peers: readonly { readonly name: string }[]): void;
   report(name: string): ProbeReport | undefined;
   health(name: string): ProbeReport["health"];
   isDoubtful(name: string): boolean;
@@ -90,6 +91,11 @@ export class Prober implements Probes, Disposable {
       performance.now(),
     );
     return failures;
+  }
+
+  /** Sends nothing any more to whoever is not among these: for before their tunnels and guards go. */
+  keep(peers: readonly { readonly name: string }[]): void {
+    this.#table.keep(new Set(peers.map(({ name }) => name)));
   }
 
   report(name: string): ProbeReport | undefined {

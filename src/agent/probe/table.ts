@@ -56,6 +56,12 @@ export class ProbeTable {
     }
   }
 
+  /** Nothing is sent any more to whoever is not among these, be it an answer. */
+  keep(names: ReadonlySet<string>): void {
+    for (const name of this.#tracks.keys()) if (!names.has(name)) this.#forget(name);
+    for (const [address, name] of this.#owners) if (!names.has(name)) this.#owners.delete(address);
+  }
+
   /** What is to be sent now; to be called four times a second. */
   tick(now: number): Outgoing[] {
     const outgoing: Outgoing[] = [];

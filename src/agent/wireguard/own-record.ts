@@ -87,6 +87,7 @@ export function plannedRecord(wish: RecordWish, before: DeviceRecord | undefined
     dataPlane: before?.dataPlane ?? "userspace",
     guarded,
     podSubnets: aggregate([...told, ...podPrefixes]),
+    share: podPrefixes,
     ...(table === undefined ? {} : { table }),
     fwmark,
     addresses: addresses.map((address) => ({ address, prefixLength: family(address) === 4 ? 32 : 128 })),

@@ -1,3 +1,4 @@
+import { AGENT_CONFIG } from "../../config/agent.ts";
 import { family } from "../../net/address.ts";
 import { tunnelMtu } from "../../net/mtu.ts";
 import { type Finding, findingsOf } from "../finding.ts";
@@ -24,18 +25,19 @@ export function checkPathMtu(paths: readonly PathFacts[]): Finding[] {
     }
     const fitting = tunnelMtu(mtu.encapsulation, family(address), mtu.largest);
     const what = `${peer.name}: packets of up to ${mtu.largest} bytes pass, and ${device.name} with MTU ${inner} sends ${mtu.wanted}`;
-    const setting = device.isAgents
-      ? `mtu: ${mtu.largest} in agent.yaml`
-      : `"mtu": ${fitting} in wireguard of the network`;
     const six = device.record.guarded.find((prefix) => family(prefix) === 6);
     if (fitting < IPV6_MTU && six !== undefined) {
       const needed = mtu.wanted - inner + IPV6_MTU;
       const remedy = `let ${needed} bytes pass on the way, or take IPv6 out of the mesh: it needs a tunnel of ${IPV6_MTU} bytes`;
       return bad(`${what}: large packets are lost`, { remedy });
     }
+    if (device.isAgents) {
+      const command = `sed -i '/^mtu:/d' ${AGENT_CONFIG} && sed -i '$a mtu: ${mtu.largest}' ${AGENT_CONFIG}`;
+      return bad(`${what}: large packets are lost`, { command, remedy: "the agents take it over, on both sides" });
+    }
     return bad(`${what}: large packets are lost`, {
       command: `ip link set ${device.name} mtu ${fitting}`,
-      remedy: `keep it by ${setting}; run podvpn doctor on ${peer.name} as well, for what comes back`,
+      remedy: `the other node sends them as well: run \`podvpn doctor\` there; keep it by "mtu": ${fitting} in wireguard of the network`,
     });
   });
 }

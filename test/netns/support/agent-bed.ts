@@ -92,9 +92,18 @@ export class AgentBed implements AsyncDisposable {
     await this.at(index).writeFile(CONFIG, stringify(config));
   }
 
-  /** Starts the agent of a node. @param env Beside what every program of a node has. */
-  start(index: number, env: Readonly<Record<string, string>> = {}): Program {
-    const program = this.at(index).spawn([PODVPN, "agent", "--config", CONFIG], { env });
+  /** Starts the agent of a node. */
+  start(index: number): Program {
+    return this.startBy([PODVPN], index);
+  }
+
+  /** Starts it by another executable. */
+  startBy(
+    executable: readonly [string, ...string[]],
+    index: number,
+    env: Readonly<Record<string, string>> = {},
+  ): Program {
+    const program = this.at(index).spawn([...executable, "agent", "--config", CONFIG], { env });
     this.#agents.set(index, program);
     return program;
   }

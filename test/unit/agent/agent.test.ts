@@ -70,6 +70,17 @@ describe("an agent", () => {
     );
   });
 
+  test("asks a peer that goes nothing any more before its tunnel and its guard go", async () => {
+    await using bench = new Bench(new FakeRegistry(record(2), record(3)));
+    await ready(bench);
+    await soon(() => expect(bench.probes.peers).toEqual(["n2", "n3"]));
+    const asked: (readonly string[])[] = [];
+    bench.wireguard.onApply = () => asked.push(bench.probes.peers);
+    bench.registry.remove("n2");
+    await soon(() => expect(bench.wireguard.peers).toEqual(["n3"]));
+    expect(asked[0]).toEqual(["n3"]);
+  });
+
   test("says nothing and writes nothing when nothing changed", async () => {
     await using bench = new Bench(new FakeRegistry(record(2)));
     await ready(bench);

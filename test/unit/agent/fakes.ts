@@ -127,11 +127,14 @@ export class FakeDriver implements TunnelDriver {
   /** Peers that have taken the next key. */
   readonly moved = new Set<string>();
   disposed = false;
+  /** Called with each apply, before anything else. */
+  onApply = () => {};
   #death = Promise.withResolvers<"died">();
 
   constructor(readonly name: Driver) {}
 
   async apply(wanted: WantedTunnels): Promise<Applied> {
+    this.onApply();
     this.applied.push(wanted);
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
@@ -221,6 +224,10 @@ export class FakeProbes implements Probes {
     this.own = own;
     this.peers = peers.map(({ name }) => name);
     return [];
+  }
+
+  keep(peers: readonly { readonly name: string }[]): void {
+    this.peers = this.peers.filter((known) => peers.some(({ name }) => name === known));
   }
 
   report(name: string): ProbeReport | undefined {

@@ -321,6 +321,17 @@ describe("a table of probes", () => {
     expect(pair.a.tick(pair.now + 5000)).toEqual([]);
   });
 
+  test("sends nothing to whoever is not kept, and answers nothing, before others are probed instead", () => {
+    const pair = new Pair();
+    pair.run(3000);
+    const question = pair.b.tick(pair.now + 2000)[0]?.bytes ?? new Uint8Array();
+    const from = B.addresses[0] ?? address("::");
+    expect(pair.a.take(question, from, pair.now)).toBeDefined();
+    pair.a.keep(new Set(["c"]));
+    expect(pair.a.tick(pair.now + 5000)).toEqual([]);
+    expect(pair.a.take(question, from, pair.now)).toBeUndefined();
+  });
+
   test("does not probe all peers at the same moment", () => {
     const table = new ProbeTable(1, PACE, LIMITS);
     const peers = Array.from({ length: 8 }, (_, index) => ({
