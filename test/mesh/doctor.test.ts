@@ -1,295 +1,56 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Check } from "../../src/doctor/finding.ts";
-import type { Node } from "../../src/testbed/node.ts";
-import { DIST } from "../netns/support/cluster.ts";
 import { doctor, findingOf, run } from "../netns/support/doctor.ts";
-import { eventually } from "../netns/support/eventually.ts";
+import { ExaminedNode, FAULTS, testFaults } from "../netns/support/doctor-faults.ts";
 import { PODVPN } from "../netns/support/hub.ts";
-import { Mesh, nodeAddress } from "../netns/support/mesh.ts";
+import { nodeAddress } from "../netns/support/mesh.ts";
 
-let mesh: Mesh;
-let node: Node;
-let here: Awaited<ReturnType<Mesh["addedPod"]>>;
-let there: Awaited<ReturnType<Mesh["addedPod"]>>;
-
+let examined: ExaminedNode;
 beforeAll(async () => {
-  mesh = await Mesh.create(2);
-  ({ node } = mesh.at(1));
-  const script = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
-  await node.exec(["sh", "-ec", script]);
-  here = await mesh.addedPod(1, "here");
-  there = await mesh.addedPod(2, "there");
+  examined = await ExaminedNode.create();
 });
-afterAll(async () => {
-  await here?.[Symbol.asyncDispose]();
-  await there?.[Symbol.asyncDispose]();
-  await mesh?.[Symbol.asyncDispose]();
-});
-
-const sh = async (script: string, at = node) => (await at.exec(["sh", "-ec", script])).stdout;
-const pinged = async () => [await here.pod.ping(there.ip), await here.pod.ping(there.ip6)];
-
-/** Both families pass, and the doctor finds nothing bad. */
-async function expectWell(): Promise<void> {
-  await eventually("pings pass", 15_000, async () => (await pinged()).every(Boolean));
-  const diagnosis = await doctor(node);
-  expect(diagnosis.bad).toEqual([]);
-  expect(diagnosis).toMatchObject({ healthy: true, code: 0 });
-}
-
-/** A fault, and what is expected of the doctor. */
-interface Fault {
-  readonly name: string;
-  readonly breaks: string;
-  readonly check: Check;
-  readonly what: RegExp;
-  readonly command: RegExp;
-  /** Whether IPv4, and IPv6, pass all the same; absent: that depends on the data plane. */
-  readonly passes?: readonly [boolean, boolean];
-  /** Takes away what the remedy leaves of the fault. */
-  readonly after?: string;
-}
-
-const FAULTS: readonly Fault[] = [
-  {
-    name: "a route through the device is gone",
-    breaks: "ip route del 10.1.2.0/24 dev podvpn0",
-    check: "routes",
-    what: /packets for 10\.1\.2\.0\/24 .* go nowhere: the route through podvpn0 is gone/,
-    command: /doctor --mend podvpn0$/,
-    passes: [false, true],
-  },
-  {
-    name: "a foreign route is more specific",
-    breaks: "ip route add 10.1.2.0/25 via 10.9.0.2 dev eth0",
-    check: "routes",
-    what: /leave by eth0 instead of podvpn0: the route 10\.1\.2\.0\/25 via 10\.9\.0\.2 dev eth0 is not podvpn's/,
-    command: /^ip -4 route del 10\.1\.2\.0\/25 via 10\.9\.0\.2 dev eth0$/,
-    passes: [false, true],
-  },
-  {
-    name: "a foreign route takes a part",
-    breaks: "ip -6 route add fd00:1:2::8000/113 via fd00:9::2 dev eth0",
-    check: "routes",
-    what: /packets for a part of fd00:1:2::\/64 .* do not take podvpn0/,
-    command: /^ip -6 route del fd00:1:2::8000\/113 via fd00:9::2 dev eth0/,
-    passes: [true, true],
-  },
-  {
-    name: "a foreign route refuses",
-    breaks: "ip route add blackhole 10.1.2.0/26",
-    check: "routes",
-    what: /are refused: the route blackhole 10\.1\.2\.0\/26 is not podvpn's/,
-    command: /^ip -4 route del blackhole 10\.1\.2\.0\/26$/,
-    passes: [false, true],
-  },
-  {
-    name: "a foreign rule leads elsewhere",
-    breaks: "ip route add default via 10.9.0.2 dev eth0 table 99; ip rule add pref 100 to 10.1.0.0/16 lookup 99",
-    check: "routes",
-    what: /leave by eth0 instead of podvpn0: the rule 100 to 10\.1\.0\.0\/16 leads to table 99/,
-    command: /^ip -4 rule del pref 100 to 10\.1\.0\.0\/16$/,
-    passes: [false, true],
-    after: "ip route flush table 99",
-  },
-  {
-    name: "a foreign rule refuses",
-    breaks: "ip -6 rule add pref 100 to fd00:1:2::/48 blackhole",
-    check: "routes",
-    what: /are refused: the rule 100 to fd00:1:2::\/48 is blackhole/,
-    command: /^ip -6 rule del pref 100/,
-    passes: [true, false],
-  },
-  {
-    name: "a link has addresses of the mesh",
-    breaks: "ip link add over0 type veth peer name over1; ip address add 10.1.2.77/25 dev over0; ip link set over0 up",
-    check: "overlap",
-    what: /^over0 has 10\.1\.2\.77\/25, which is in 10\.1\.2\.0\/24 of the mesh/,
-    command: /^ip address del 10\.1\.2\.77\/25 dev over0$/,
-    passes: [false, true],
-    after: "ip link del over0",
-  },
-  {
-    name: "the bridge does not forward IPv4",
-    breaks: "echo 0 >/proc/sys/net/ipv4/conf/cni0/forwarding",
-    check: "settings",
-    what: /^net\/ipv4\/conf\/cni0\/forwarding is 0: packets of pods are not forwarded/,
-    command: /^echo 1 >\/proc\/sys\/net\/ipv4\/conf\/cni0\/forwarding$/,
-    passes: [false, true],
-  },
-  {
-    name: "the node does not forward IPv6",
-    breaks: "echo 0 >/proc/sys/net/ipv6/conf/all/forwarding",
-    check: "settings",
-    what: /^net\/ipv6\/conf\/all\/forwarding is 0/,
-    command: /^echo 1 >\/proc\/sys\/net\/ipv6\/conf\/all\/forwarding$/,
-    passes: [true, false],
-  },
-  {
-    name: "rp_filter is strict on the device",
-    breaks: "echo 1 >/proc/sys/net/ipv4/conf/podvpn0/rp_filter",
-    check: "settings",
-    what: /^rp_filter is 1 \(strict\) for podvpn0/,
-    command: /^echo 2 >\/proc\/sys\/net\/ipv4\/conf\/podvpn0\/rp_filter$/,
-    passes: [true, true],
-  },
-  {
-    name: "the uplink is down",
-    breaks: "ip link set eth0 down",
-    check: "underlay",
-    what: /at 10\.9\.0\.2:51820: (?:there is no route to it|packets to it are refused)/,
-    command: /^ip link set eth0 up$/,
-    passes: [false, false],
-  },
-  {
-    name: "a route refuses the peer's own address",
-    breaks: "ip route add blackhole 10.9.0.2",
-    check: "underlay",
-    what: /at 10\.9\.0\.2:51820: there is no route to it/,
-    command: /^ip route del blackhole 10\.9\.0\.2\/32$/,
-  },
-  {
-    name: "iptables lets nothing in",
-    breaks: "iptables-nft -P INPUT DROP",
-    check: "underlay",
-    what: /bytes went out, and nothing came back; the chain INPUT of iptables-nft refuses/,
-    command: /^iptables-nft -I INPUT -p udp --dport 51820 -j ACCEPT$/,
-    passes: [false, false],
-    after: "iptables-nft -P INPUT ACCEPT; iptables-nft -F INPUT",
-  },
-  {
-    name: "iptables-legacy lets nothing in",
-    breaks: "iptables-legacy -P INPUT DROP",
-    check: "underlay",
-    what: /nothing came back; the chain INPUT of iptables-legacy refuses/,
-    command: /^iptables-legacy -I INPUT -p udp --dport 51820 -j ACCEPT$/,
-    passes: [false, false],
-    after: "iptables-legacy -P INPUT ACCEPT; iptables-legacy -F INPUT",
-  },
-  {
-    name: "an nft chain lets nothing in",
-    breaks: "nft 'add table ip fw; add chain ip fw in { type filter hook input priority 0; policy drop; }'",
-    check: "underlay",
-    what: /nothing came back; the chain in of the nft table ip fw refuses/,
-    command: /^nft 'insert rule ip fw in udp dport 51820 accept'$/,
-    passes: [false, false],
-    after: "nft delete table ip fw",
-  },
-  {
-    name: "an nft chain lets nothing out",
-    breaks: "nft 'add table ip fw; add chain ip fw out { type filter hook output priority 0; policy drop; }'",
-    check: "underlay",
-    what: /does not let packets out to it \(EPERM\); the chain out of the nft table ip fw refuses/,
-    command: /^nft 'insert rule ip fw out udp dport 51820 accept'$/,
-    passes: [false, false],
-    after: "nft delete table ip fw",
-  },
-  {
-    name: "the guard is gone",
-    breaks: "nft delete table inet podvpn-mesh-podvpn0",
-    check: "tunnel",
-    what: /^podvpn0: missing: nft table inet podvpn-mesh-podvpn0: packets for the mesh may leave in plain/,
-    command: /doctor --mend podvpn0$/,
-  },
-  {
-    name: "a refusal is gone",
-    breaks: "ip route del unreachable 10.1.2.0/24 metric 4010",
-    check: "tunnel",
-    what: /missing: unreachable route to 10\.1\.2\.0\/24 in table 254/,
-    command: /doctor --mend podvpn0$/,
-    passes: [true, true],
-  },
-  {
-    name: "the device is down",
-    breaks: "ip link set podvpn0 down",
-    check: "tunnel",
-    what: /^podvpn0: podvpn0 is down/,
-    command: /doctor --mend podvpn0$/,
-    passes: [false, false],
-  },
-  ...["iptables-nft", "iptables-legacy", "ip6tables-nft", "ip6tables-legacy"].map((program): Fault => {
-    const isSix = program.startsWith("ip6");
-    return {
-      name: `${program} drops what is forwarded`,
-      breaks: `${program} -P FORWARD DROP`,
-      check: "forwarding",
-      what: new RegExp(`^podvpn0: the chain FORWARD of ${program} refuses forwarded packets`),
-      command: new RegExp(`^${program} -I FORWARD -i podvpn0 -d `),
-      passes: [isSix, !isSix],
-      after: `${program} -P FORWARD ACCEPT; ${program} -F FORWARD`,
-    };
-  }),
-  {
-    name: "an nft chain drops what is forwarded",
-    breaks: "nft 'add table inet fw; add chain inet fw pass { type filter hook forward priority 0; policy drop; }'",
-    check: "forwarding",
-    what: /^podvpn0: the chain pass of the nft table inet fw refuses forwarded packets/,
-    command: /^nft 'insert rule inet fw pass iifname "podvpn0"/,
-    passes: [false, false],
-    after: "nft delete table inet fw",
-  },
-  {
-    name: "addresses are translated before podvpn's chain",
-    breaks:
-      "nft 'add table ip early; add chain ip early post { type nat hook postrouting priority -160; }; add rule ip early post masquerade'",
-    check: "source",
-    what: /^the chain post of the nft table ip early \(priority -160\) comes before podvpn's/,
-    command: /^nft 'insert rule ip early post oifname "podvpn0" accept'$/,
-    passes: [false, true],
-    after: "nft delete table ip early",
-  },
-];
+afterAll(() => examined?.[Symbol.asyncDispose]());
 
 describe("podvpn doctor on a node with the CNI plugins alone", () => {
   test("finds nothing bad, and tells what was measured", async () => {
-    await expectWell();
-    const { findings } = await doctor(node);
+    await examined.expectWell();
+    const { findings } = await doctor(examined.node);
     const whats = (check: Check) => findings.filter((finding) => finding.check === check).map(({ what }) => what);
     expect(findings.filter(({ outcome }) => outcome === "warning")).toEqual([]);
     expect(whats("path MTU")).toEqual([expect.stringMatching(/packets of 1480 bytes pass whole/)]);
     expect(whats("encryption")).toEqual([
       expect.stringMatching(/of 2280 bytes that were answered podvpn0 counted \d+ bytes out and \d+ in/),
     ]);
-    expect(whats("pods")).toContain(`from n1-here eth0 to 10.1.2.1 (${mesh.at(2).publicKey}): 2 of 2 answered`);
+    expect(whats("pods")).toContain(
+      `from n1-here eth0 to 10.1.2.1 (${examined.mesh.at(2).publicKey}): 2 of 2 answered`,
+    );
   });
 
-  test.each(FAULTS)("finds that $name, and the command mends it", async (fault) => {
-    const { breaks, check, what, command, passes, after = "true" } = fault;
-    await using cleanup = new AsyncDisposableStack();
-    cleanup.defer(() => sh(after).then(() => undefined));
-    await sh(breaks);
-    if (passes !== undefined) {
-      // wireguard-go goes on by the way that it knows until it hears of another.
-      await eventually(`pings: ${passes}`, 10_000, async () => (await pinged()).join() === passes.join());
-    }
-    const diagnosis = await doctor(node);
-    expect(diagnosis).toMatchObject({ healthy: false, code: 1 });
-    const finding = findingOf(diagnosis, check, what);
-    expect(finding.command).toMatch(command);
-    await run(node, finding);
-    await expectWell();
-  });
+  testFaults(
+    FAULTS.filter(({ isMore }) => isMore !== true),
+    () => examined,
+  );
 
   test("finds a path that loses large packets, and the command mends it", async () => {
     await using cleanup = new AsyncDisposableStack();
-    cleanup.defer(() => mesh.testbed.setMtu(1500));
-    for (const one of mesh.nodes) {
-      cleanup.defer(() => sh("ip link set podvpn0 mtu 1420", one.node).then(() => undefined));
+    cleanup.defer(() => examined.mesh.testbed.setMtu(1500));
+    for (const one of examined.mesh.nodes) {
+      cleanup.defer(() => examined.sh("ip link set podvpn0 mtu 1420", one.node).then(() => undefined));
     }
-    await mesh.testbed.setMtu(1400); // the switch loses what is larger, and says nothing
-    for (const one of mesh.nodes) await sh("ip link set eth0 mtu 1500", one.node);
+    await examined.mesh.testbed.setMtu(1400); // the switch loses what is larger, and says nothing
+    for (const one of examined.mesh.nodes) await examined.sh("ip link set eth0 mtu 1500", one.node);
     const large = async () => {
-      const argv = ["ping", "-n", "-c", "1", "-W", "1", "-s", "1350", there.ip] as const; // 1378 bytes, which may be cut
-      return (await here.pod.exec([...argv, "-M", "dont"], { check: false })).code === 0;
+      const argv = ["ping", "-n", "-c", "1", "-W", "1", "-s", "1350", examined.there.ip] as const; // 1378 bytes, which may be cut
+      return (await examined.here.pod.exec([...argv, "-M", "dont"], { check: false })).code === 0;
     };
     expect(await large()).toBe(false);
     // Each node is told of what it sends itself: the answers are as large.
-    for (const one of mesh.nodes) {
+    for (const one of examined.mesh.nodes) {
       const finding = findingOf(await doctor(one.node), "path MTU", /packets of up to 1(?:39[7-9]|400) bytes pass/);
       expect(finding.command).toMatch(/^ip link set podvpn0 mtu 13(?:3[7-9]|40)$/);
       await run(one.node, finding);
     }
-    await expectWell();
+    await examined.expectWell();
     expect(await large()).toBe(true);
   });
 
@@ -299,45 +60,45 @@ describe("podvpn doctor on a node with the CNI plugins alone", () => {
       [2, 1],
     ] as const) {
       const plain = `nft delete table inet podvpn-mesh-podvpn0; ip route add 10.1.${other}.0/25 via ${nodeAddress(other)} dev eth0`;
-      await sh(plain, mesh.at(index).node);
+      await examined.sh(plain, examined.mesh.at(index).node);
     }
-    expect(await here.pod.ping(there.ip)).toBe(true); // no loss at all
-    const diagnosis = await doctor(node);
+    expect(await examined.here.pod.ping(examined.there.ip)).toBe(true); // no loss at all
+    const diagnosis = await doctor(examined.node);
     const finding = findingOf(
       diagnosis,
       "encryption",
       /bytes were answered, and podvpn0 counted .* they went in plain/,
     );
-    await using capture = await mesh.testbed.capture("net 10.1.0.0/16");
-    expect(await here.pod.ping(there.ip)).toBe(true);
+    await using capture = await examined.mesh.testbed.capture("net 10.1.0.0/16");
+    expect(await examined.here.pod.ping(examined.there.ip)).toBe(true);
     await capture.sync();
     expect(await capture.count()).toBeGreaterThan(0);
-    await run(node, finding);
-    await sh(`ip route del 10.1.1.0/25; ${PODVPN} doctor --mend podvpn0`, mesh.at(2).node);
-    await expectWell();
+    await run(examined.node, finding);
+    await examined.sh(`ip route del 10.1.1.0/25; ${PODVPN} doctor --mend podvpn0`, examined.mesh.at(2).node);
+    await examined.expectWell();
     const before = await capture.count();
-    expect(await here.pod.ping(there.ip)).toBe(true);
+    expect(await examined.here.pod.ping(examined.there.ip)).toBe(true);
     await capture.sync();
     expect(await capture.count()).toBe(before);
   });
 
   test("finds a peer at which nobody listens, and says where to look", async () => {
-    const { node: other } = mesh.at(2);
-    const pid = (await sh("cat /run/podvpn/devices/podvpn0/wireguard-go.pid", other)).split(/\s/)[0];
-    await sh(`kill -STOP ${pid}`, other);
-    const stopped = findingOf(await doctor(node), "underlay", /bytes went out, and nothing came back/);
+    const { node: other } = examined.mesh.at(2);
+    const pid = (await examined.sh("cat /run/podvpn/devices/podvpn0/wireguard-go.pid", other)).split(/\s/)[0];
+    await examined.sh(`kill -STOP ${pid}`, other);
+    const stopped = findingOf(await doctor(examined.node), "underlay", /bytes went out, and nothing came back/);
     expect(stopped.remedy).toMatch(/podvpn doctor/);
-    await sh(`kill -CONT ${pid}`, other);
-    await expectWell();
+    await examined.sh(`kill -CONT ${pid}`, other);
+    await examined.expectWell();
   });
 
   test("finds a damaged record", async () => {
     const file = "/run/podvpn/devices/podvpn1/device.json";
-    await sh(`mkdir -p /run/podvpn/devices/podvpn1; echo '{' >${file}`);
-    const finding = findingOf(await doctor(node), "agent", /podvpn1\/device\.json is not a record/);
+    await examined.sh(`mkdir -p /run/podvpn/devices/podvpn1; echo '{' >${file}`);
+    const finding = findingOf(await doctor(examined.node), "agent", /podvpn1\/device\.json is not a record/);
     expect(finding.command).toBe(`rm ${file}`);
-    await run(node, finding);
-    await expectWell();
-    await sh("rmdir /run/podvpn/devices/podvpn1");
+    await run(examined.node, finding);
+    await examined.expectWell();
+    await examined.sh("rmdir /run/podvpn/devices/podvpn1");
   });
 });
