@@ -1,11 +1,11 @@
 import { connect } from "vici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Check } from "../../src/doctor/finding.ts";
-import { AgentBed } from "../netns/support/agent-bed.ts";
-import { doctor, findingOf, run } from "../netns/support/doctor.ts";
-import { eventually } from "../netns/support/eventually.ts";
-import { installed } from "../netns/support/installed.ts";
-import { MESH_CHARON } from "../netns/support/ipsec-kind.ts";
+import type { Check } from "../../../src/doctor/finding.ts";
+import { AgentBed } from "../../netns/support/agent-bed.ts";
+import { doctor, findingOf, run } from "../../netns/support/doctor.ts";
+import { eventually } from "../../netns/support/eventually.ts";
+import { installed } from "../../netns/support/installed.ts";
+import { MESH_CHARON } from "../../netns/support/ipsec-kind.ts";
 
 let bed: AgentBed;
 beforeAll(async () => {
