@@ -326,10 +326,10 @@ describe("a table of probes", () => {
     pair.run(3000);
     const question = pair.b.tick(pair.now + 2000)[0]?.bytes ?? new Uint8Array();
     const from = B.addresses[0] ?? address("::");
-    expect(pair.a.take(question, from, pair.now)).toBeDefined();
+    expect(pair.a.take(question, from, pair.now, NOON)).toBeDefined();
     pair.a.keep(new Set(["c"]));
     expect(pair.a.tick(pair.now + 5000)).toEqual([]);
-    expect(pair.a.take(question, from, pair.now)).toBeUndefined();
+    expect(pair.a.take(question, from, pair.now, NOON)).toBeUndefined();
   });
 
   test("does not probe all peers at the same moment", () => {
