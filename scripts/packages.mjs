@@ -24,7 +24,7 @@ export const testPackages = {
   strace: "tests of what a plugin opens at its start",
   socat: "tests that send and receive packets",
   iperf3: "the bench's throughput",
-  libfaketime: "a wrong clock for single programs, in the soak",
+  libfaketime: "a wrong clock for single programs",
 };
 
 /** For the tests with the programs that call plugins on real nodes. */

@@ -2,13 +2,15 @@
 import { existsSync, readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { kubernetesPackages, labPackages, runtimePackages, runtimesPackages, testPackages } from "./packages.mjs";
+import { promtool } from "./promtool.mjs";
 import { cnitool, cri, referencePlugins } from "./reference.mjs";
 import { Failure, node, root, run } from "./run.mjs";
 
 /**
- * @param {{ need: ("root" | "apt" | "test" | "runtimes" | "lab" | "kubernetes" | "npm" | "reference" | "build")[] }} options
+ * @param {{ need: ("root" | "apt" | "test" | "runtimes" | "lab" | "kubernetes" | "npm" | "reference" | "promtool" | "build")[] }} options
  *   What the caller is about to use: root's rights; the programs of `runtimePackages` (`apt`), and of `testPackages`,
- *   `runtimesPackages` and so on; npm packages; the CNI project's own programs; the executable in dist/.
+ *   `runtimesPackages` and so on; npm packages; the CNI project's own programs; Prometheus' promtool; the executable in
+ *   dist/.
  */
 export async function setup({ need }) {
   if (process.platform !== "linux" || process.arch !== "x64") {
@@ -27,6 +29,7 @@ export async function setup({ need }) {
   if (Object.keys(packages).length > 0) await installDebianPackages(packages);
   if (need.includes("npm") || need.includes("build")) await installNpmPackages();
   if (need.includes("reference")) await reference();
+  if (need.includes("promtool")) await promtool();
   if (need.includes("build")) await build();
 }
 

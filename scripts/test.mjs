@@ -12,7 +12,7 @@ const rings = {
   fuzz: [],
   build: ["root", "apt", "test", "build"],
   netns: ["root", "apt", "test", "build"],
-  mesh: ["root", "apt", "test", "build"],
+  mesh: ["root", "apt", "test", "promtool", "build"],
   conformance: ["root", "apt", "test", "reference", "build"],
   runtimes: ["root", "apt", "test", "runtimes", "reference", "build"],
   soak: ["root", "apt", "test", "build"],

@@ -141,6 +141,7 @@ export class Agent implements AgentQueries {
       views: this.#book.views(),
       report: (name) => this.#probes.report(name),
       rotation: this.#rotator.status,
+      now: Date.now(),
     });
   }
 

@@ -26,11 +26,12 @@ export interface Snapshot {
   readonly views: readonly PeerView[];
   readonly report: (name: string) => ProbeReport | undefined;
   readonly rotation: RotationStatus | undefined;
+  readonly now: number;
 }
 
 /** The status that follows. Pure. */
 export function statusOf(snapshot: Snapshot): AgentStatus {
-  const { config, pid, startedAt, ready, own, drivers, plan, views, report, rotation } = snapshot;
+  const { config, pid, startedAt, ready, own, drivers, plan, views, report, rotation, now } = snapshot;
   const { site } = config;
   const status = {
     node: {
@@ -50,7 +51,7 @@ export function statusOf(snapshot: Snapshot): AgentStatus {
     },
     registry: registryStatus(snapshot),
     drivers,
-    peers: views.map((view) => peerStatus(view, report(view.peer.name))),
+    peers: views.map((view) => peerStatus(view, report(view.peer.name), now)),
     unreachable: plan?.unreachable ?? [],
     ...(rotation && { rotation }),
   };
@@ -78,7 +79,11 @@ function registryStatus({ config, registry, publishError }: Snapshot): AgentStat
   };
 }
 
-function peerStatus({ peer, verdict, since, tunnel }: PeerView, report: ProbeReport | undefined): PeerStatus {
+function peerStatus(
+  { peer, verdict, since, tunnel }: PeerView,
+  report: ProbeReport | undefined,
+  now: number,
+): PeerStatus {
   const silent = report?.silent ?? [];
   const reason =
     verdict.reason ?? (silent.length === 0 ? undefined : `nothing comes back from ${silent.join(" and ")}`);
@@ -90,6 +95,7 @@ function peerStatus({ peer, verdict, since, tunnel }: PeerView, report: ProbeRep
     ...(reason !== undefined && { reason }),
     prefixes: peer.prefixes,
     ...(report?.roundTrip && { roundTripSeconds: rounded(report.roundTrip.smoothed / 1000) }),
+    ...(report?.clock !== undefined && { clockOffsetSeconds: Math.round((report.clock - now) / 1000) }),
     ...(report?.loss && { loss: { out: rounded(report.loss.out), in: rounded(report.loss.in) } }),
     ...(tunnel && {
       device: tunnel.device,

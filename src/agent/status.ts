@@ -89,6 +89,8 @@ export interface PeerStatus {
   readonly endpoint?: string;
   /** Smoothed. */
   readonly roundTripSeconds?: number;
+  /** How far the peer's clock is ahead of this node's, to a second; negative: behind. */
+  readonly clockOffsetSeconds?: number;
   /** Of the last 20 probes: 0 to 1. */
   readonly loss?: { readonly out: number; readonly in: number };
   /** The latest handshake, or when the newest SA came up. */

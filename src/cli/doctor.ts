@@ -28,7 +28,7 @@ Checks:
   configuration  the runtime's network configurations: whether they can be read,
                  which one counts, whether subnets are the agent's
   agent          whether it runs and answers, the registry, podvpn's records
-  clock          against the times that others have noted
+  clock          against the times that others have noted, and their clocks
   overlap        links and other devices with addresses of the mesh
   routes         where the kernel sends packets for each prefix of each peer
   settings       forwarding and rp_filter

@@ -54,8 +54,8 @@ With --json:
                     (what, since, failures), obstacles, restarts
       peers         name, driver, state (up, degraded, down, unknown), since,
                     reason, prefixes, device, endpoint, roundTripSeconds, loss
-                    (out, in: 0 to 1), establishedAt, receivedBytes, sentBytes,
-                    mtu
+                    (out, in: 0 to 1), clockOffsetSeconds, establishedAt,
+                    receivedBytes, sentBytes, mtu
       unreachable   name, reason
       rotation      only while there is one: startedAt, waitsFor
   attachments  type, network, containerID, ifname, pod (in Kubernetes:

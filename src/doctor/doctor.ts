@@ -16,6 +16,7 @@ import { checkTunnels } from "./checks/tunnel.ts";
 import { checkUnderlay } from "./checks/underlay.ts";
 import type { DoctorOptions, Facts } from "./facts.ts";
 import { CHECKS, type Finding, type Mending, quoted } from "./finding.ts";
+import type { AgentPods } from "./gather/cni.ts";
 import type { MeshDevice } from "./gather/devices.ts";
 import { leftoversOf, staleBridges } from "./gather/leftovers.ts";
 import type { PathFacts } from "./gather/paths.ts";
@@ -40,13 +41,15 @@ function ofNode(facts: Facts, podvpn: string): Finding[] {
   return [
     ...findingsFrom(kernel, (read) => checkKernel(read, needs, standIns)),
     ...findingsFrom(programs, (read) => checkPrograms(read, { ...needs, plugins, userspaceWireguard, podvpn })),
-    ...findingsFrom(cni, (read) => checkConfiguration(read, agentPrefixes(facts))),
+    ...findingsFrom(cni, (read) => checkConfiguration(read, agentPods(facts))),
     ...findingsFrom(agent, (read) => checkAgent(read, told(status)?.damage ?? [])),
     ...findingsFrom(status, () => []),
     ...findingsFrom(clock, checkClock),
     ...findingsFrom(xfrm, checkEsp),
     ...findingsFrom(node, (observed) =>
-      findingsFrom(cni, (read) => checkLeftovers(leftoversOf(observed, read), staleBridges(observed, read))),
+      findingsFrom(cni, (read) =>
+        checkLeftovers(leftoversOf(observed, read), staleBridges(observed, read, agentPods(facts))),
+      ),
     ),
   ];
 }
@@ -56,7 +59,8 @@ function ofMesh(facts: Facts, mendOf: (device: MeshDevice) => Mending): Finding[
   const { now, node, devices, status } = facts;
   const observed = told(node);
   const all = told(devices) ?? [];
-  const [paths, pings, firewalls] = [told(facts.paths), told(facts.pings), told(facts.firewalls)];
+  const [paths, pings] = [told(facts.paths), told(facts.pings)];
+  const firewalls = told(facts.firewalls) ?? [];
   const ways = told(facts.ways) ?? [];
   const sources = [devices, facts.ways, facts.firewalls, facts.paths, facts.pings];
   const failures = sources.flatMap((source) => ("failure" in source ? [source.failure] : []));
@@ -66,14 +70,14 @@ function ofMesh(facts: Facts, mendOf: (device: MeshDevice) => Mending): Finding[
     ...failures,
     ...checkOverlap(all, observed),
     ...routes,
-    ...checkSettings(firewalls ?? []),
-    ...checkUnderlay(paths ?? [], { observed, firewalls: firewalls ?? [], now }),
+    ...checkSettings(firewalls),
+    ...checkUnderlay(paths ?? [], { observed, firewalls, now }),
     ...checkPathMtu(paths ?? []),
-    ...checkTunnels(all, paths ?? [], now, mendOf),
+    ...checkTunnels(all, paths ?? [], { now, firewalls }, mendOf),
     ...checkEncryption(paths ?? [], (path) => plainMending(path, routes, mendOf)),
     ...checkPods(told(status)?.attachments ?? [], pings ?? [], paths ?? []),
-    ...checkForwarding(firewalls ?? [], pings ?? []),
-    ...checkSource(firewalls ?? [], pings ?? []),
+    ...checkForwarding(firewalls, pings ?? []),
+    ...checkSource(firewalls, pings ?? []),
   ];
 }
 
@@ -83,13 +87,16 @@ function mendingOf({ isAgents, name }: MeshDevice, podvpn: string): Mending {
   return { command: `${quoted(podvpn)} doctor --mend ${quoted(name)}` };
 }
 
-/** What goes in plain goes past the guard, and by a route of somebody's: both have to be mended. */
+/**
+ * What goes in plain goes past the guard, and by a route of somebody's: both have to be mended. The route goes first: it
+ * may stand where podvpn's own belongs, and podvpn's refusal of lower rank is still there.
+ */
 function plainMending(
   { device }: PathFacts,
   routes: readonly Finding[],
   mendOf: (device: MeshDevice) => Mending,
 ): Mending {
-  const commands = [mendOf(device), ...routes.filter(({ outcome }) => outcome === "bad")].flatMap(
+  const commands = [...routes.filter(({ outcome }) => outcome === "bad"), mendOf(device)].flatMap(
     ({ command }) => command ?? [],
   );
   return { command: [...new Set(commands)].join(" && ") };
@@ -106,6 +113,7 @@ function needsOf({ cni, agent, devices }: Facts): Needs {
 }
 
 /** As the agent tells others; without one that runs, as it would. */
-function agentPrefixes({ agent }: Facts) {
-  return told(agent)?.forecast?.own.podPrefixes;
+function agentPods({ agent }: Facts): AgentPods | undefined {
+  const { own, plan } = told(agent)?.forecast ?? {};
+  return own && plan && { own: own.podPrefixes, mesh: plan.guarded };
 }

@@ -2,7 +2,7 @@ import { openRoute } from "../netlink/open.ts";
 import { type Observed, observeNode } from "../node/observe.ts";
 import { readStatus, type Status } from "../status/status.ts";
 import { type AgentFacts, readAgent } from "./gather/agent.ts";
-import { type ClockFacts, readClock } from "./gather/clock.ts";
+import { type ClockFacts, type PeerClock, readClock } from "./gather/clock.ts";
 import { type CniFacts, readCni } from "./gather/cni.ts";
 import { type MeshDevice, readMeshDevices } from "./gather/devices.ts";
 import { type FirewallFacts, readFirewalls } from "./gather/firewalls.ts";
@@ -56,13 +56,14 @@ export async function gatherFacts({ confDirectory, binDirectory }: DoctorOptions
     gathered("routes", "links, routes and rules", observe),
   ]);
   const observed = told(node) ?? NO_NODE;
-  const planned = told(agent)?.forecast?.plan.peers ?? [];
-  const devices = await gathered("tunnel", "the devices of the node", () => readMeshDevices(observed, planned));
+  const devices = await gathered("tunnel", "the devices of the node", () => readMeshDevices(observed, told(agent)));
   const all = told(devices) ?? [];
   const types = (told(cni)?.files ?? []).filter(({ isPodvpns }) => isPodvpns).flatMap((file) => file.types);
   const [programs, clock, ways, firewalls, paths] = await Promise.all([
     gathered("programs", "the programs", () => readPrograms(binDirectory, types)),
-    gathered("clock", "the clock", () => readClock(timedDirectories(confDirectory, told(agent)), handshakes(all))),
+    gathered("clock", "the clock", () =>
+      readClock(timedDirectories(confDirectory, told(agent)), handshakes(all), peerClocks(told(agent))),
+    ),
     gathered("routes", "the ways to peers", () => readWays(all)),
     gathered("forwarding", "firewalls", () => Promise.all(all.map((device) => readFirewalls(device, observed)))),
     gathered("underlay", "the paths to peers", () => measureAll(all, observed)),
@@ -88,6 +89,12 @@ async function measureAll(devices: readonly MeshDevice[], observed: Observed): P
 function timedDirectories(confDirectory: string, agent: AgentFacts | undefined): string[] {
   const registry = agent?.status?.registry.where ?? agent?.config?.registry.directory;
   return [confDirectory, ...(registry === undefined ? [] : [`${registry}/nodes`])];
+}
+
+function peerClocks(agent: AgentFacts | undefined): PeerClock[] {
+  return (agent?.status?.peers ?? []).flatMap(({ name, clockOffsetSeconds: ahead }) =>
+    ahead === undefined ? [] : [{ name, ahead: ahead * 1000 }],
+  );
 }
 
 function handshakes(devices: readonly MeshDevice[]) {

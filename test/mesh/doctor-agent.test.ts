@@ -1,26 +1,24 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { AgentBed, meshAddress, PLAIN, podSubnet, podSubnet6 } from "../netns/support/agent-bed.ts";
-import { DIST } from "../netns/support/cluster.ts";
 import { doctor, findingOf, run } from "../netns/support/doctor.ts";
 import { eventually } from "../netns/support/eventually.ts";
+import { PODVPN } from "../netns/support/hub.ts";
+import { installed } from "../netns/support/installed.ts";
+import { Clock } from "../soak/support/clock.ts";
 
 let bed: AgentBed;
 afterEach(() => bed[Symbol.asyncDispose]());
 
-/** Two nodes that are joined; the first one has what the runtime needs, and something like systemd. */
+/** Two nodes that are joined; the first one has all that is installed on a real node. */
 async function start(defaults: Readonly<Record<string, unknown>> = {}): Promise<void> {
   bed = await AgentBed.create(2, defaults);
-  const script = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
-  await bed.at(1).exec(["sh", "-ec", script]);
-  await bed.at(1).writeFile("/run/testbin/systemctl", SYSTEMCTL, 0o755);
-  await bed.at(1).exec(["mount", "--bind", "/run/testbin", "/usr/local/sbin"]);
+  await installed(bed.at(1));
   await bed.startAll();
 }
 
-/** In the place of systemd: starts the one unit that there is. */
-const SYSTEMCTL = `#!/bin/sh
-[ "$*" = "start podvpn" ] || exit 5
-setsid ${DIST}/podvpn agent --config /etc/podvpn/agent.yaml </dev/null >/run/agent.log 2>&1 &
+/** Sets the clock that the agent goes by. */
+const TIMEDATECTL = `#!/bin/sh
+[ "$*" = "set-ntp true" ] && echo +0 >/run/testclock
 `;
 
 describe("podvpn doctor on a node with an agent", () => {
@@ -82,6 +80,48 @@ describe("podvpn doctor on a node with an agent", () => {
     );
     await run(bed.at(1), finding);
     expect(await bed.at(1).readFile(file)).toContain(`"${podSubnet(1)}"`);
+    expect((await doctor(bed.at(1))).bad).toEqual([]);
+  });
+
+  test("finds a clock that is not as the peers' are, on all nodes, and the command on that node sets it", async () => {
+    bed = await AgentBed.create(3);
+    for (const { node } of bed.nodes) await installed(node);
+    const clock = new Clock(bed.at(2), "/run/testclock");
+    await clock.set(300);
+    await bed.at(2).writeFile("/run/testbin/timedatectl", TIMEDATECTL, 0o755);
+    for (const index of [1, 3]) bed.start(index);
+    bed.startBy([PODVPN], 2, clock.env);
+    await bed.joined(1, 2, 3);
+
+    const elsewhere = findingOf(
+      await doctor(bed.at(1)),
+      "clock",
+      /^the clock of n2 is (?:299|30\d) s ahead of this node's/,
+    );
+    expect(elsewhere.remedy).toBe("run on n2: timedatectl set-ntp true");
+    const here = /^this node's clock is (?:299|30\d) s ahead of those of 2 of 2 peers \(n1, n3\): .*WireGuard/;
+    await run(bed.at(2), findingOf(await doctor(bed.at(2)), "clock", here));
+    for (const index of [1, 2]) {
+      await bed.until(index, "clocks agree", ({ peers }) => {
+        return peers.every(({ clockOffsetSeconds: offset = 300 }) => Math.abs(offset) < 60);
+      });
+      expect((await doctor(bed.at(index))).bad).toEqual([]);
+    }
+  });
+
+  test("finds that iptables lets nothing in, and the command lets in what the agent needs, in the tunnel as well", async () => {
+    await start();
+    await bed.at(1).exec(["iptables-nft", "-P", "INPUT", "DROP"]);
+    const { bad } = await doctor(bed.at(1));
+    const command = bad.flatMap((finding) => finding.command ?? []).find((one) => one.includes("51820")) ?? "";
+    expect(command.split(" && ").toSorted()).toEqual([
+      "iptables-nft -I INPUT -i podvpn0 -p icmp -j ACCEPT",
+      "iptables-nft -I INPUT -i podvpn0 -p udp --dport 7174 -j ACCEPT",
+      "iptables-nft -I INPUT -p udp --dport 51820 -j ACCEPT",
+    ]);
+    await bed.at(1).exec(["sh", "-c", command]);
+    await eventually("pings pass", 30_000, () => bed.pings(1, 2));
+    await bed.until(1, "n2 answers", ({ peers }) => peers.every(({ state }) => state === "up" || state === "degraded"));
     expect((await doctor(bed.at(1))).bad).toEqual([]);
   });
 

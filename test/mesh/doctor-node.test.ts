@@ -21,7 +21,23 @@ const CONF = {
   isDefaultGateway: true,
   ipam: { type: "host-local", subnet: "172.17.1.0/24" },
 };
-const OTHER = { cniVersion: "1.0.0", name: "other", plugins: [{ type: "flannel" }] };
+/** As these plugins write them. */
+const FLANNEL = {
+  name: "cbr0",
+  cniVersion: "0.3.1",
+  plugins: [
+    { type: "flannel", delegate: { hairpinMode: true, isDefaultGateway: true } },
+    { type: "portmap", capabilities: { portMappings: true } },
+  ],
+};
+const CALICO = {
+  name: "k8s-pod-network",
+  cniVersion: "0.3.1",
+  plugins: [
+    { type: "calico", datastore_type: "kubernetes", mtu: 0, ipam: { type: "calico-ipam" } },
+    { type: "bandwidth" },
+  ],
+};
 const OWN = "/etc/cni/net.d/20-podvpn.conf";
 
 const sh = (script: string) => node.exec(["sh", "-ec", script]);
@@ -83,8 +99,14 @@ describe("podvpn doctor on a node without a mesh", () => {
     {
       name: "is before podvpn's",
       file: "05-flannel.conflist",
-      text: JSON.stringify(OTHER),
+      text: JSON.stringify(FLANNEL),
       what: /the runtime takes the first file, .*05-flannel/,
+    },
+    {
+      name: "is before podvpn's, and Calico's",
+      file: "10-calico.conflist",
+      text: JSON.stringify(CALICO),
+      what: /the runtime takes the first file, .*10-calico/,
     },
     {
       name: "is not JSON",
@@ -119,21 +141,28 @@ describe("podvpn doctor on a node without a mesh", () => {
   test("finds what other network plugins left, and the commands take it away", async () => {
     await installed();
     const leave = [
-      "ip link add flannel.1 type veth peer name flannel1p",
+      "ip link add flannel.1 type vxlan id 1 dev eth0 dstport 8472 nolearning",
+      "ip address add 10.244.1.0/32 dev flannel.1; ip link set flannel.1 up",
+      "ip route add 10.244.2.0/24 via 10.244.2.0 dev flannel.1 onlink",
+      "ip link add vxlan.calico type vxlan id 4096 dev eth0 dstport 4789",
       "ip link add cilium_host type veth peer name cilium_net",
       "ip link add cali0123456789a type veth peer name other",
     ];
-    await sh(`${leave.join("; ")}; echo '${JSON.stringify(OTHER)}' >/etc/cni/net.d/99-flannel.conflist`);
+    await sh(`${leave.join("; ")}; echo '${JSON.stringify(FLANNEL)}' >/etc/cni/net.d/99-flannel.conflist`);
+    await sh(`echo '${JSON.stringify(CALICO)}' >/etc/cni/net.d/98-calico.conflist`);
     for (const what of [
       /the link flannel\.1 is flannel's/,
+      /the link vxlan\.calico is Calico's/,
       /cilium_host is Cilium's/,
       /cali0123456789a is Calico's/,
-      /99-flannel/,
+      /99-flannel\.conflist is flannel's/,
+      /98-calico\.conflist is Calico's/,
     ]) {
       await run(node, findingOf(await doctor(node), "leftovers", what, "warning"));
     }
     const { findings } = await doctor(node);
     expect(findings.filter(({ outcome }) => outcome === "warning" || outcome === "bad")).toEqual([]);
+    expect((await sh("ip -o link; ip route")).stdout).not.toMatch(/flannel|10\.244|cali|cilium/);
   });
 
   test("finds a bridge with another network's address, and the command takes it away", async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Capture } from "../../src/testbed/capture.ts";
 import { BUILT } from "../netns/support/cluster.ts";
@@ -10,7 +11,12 @@ import { expectUnchanged } from "../netns/support/unchanged.ts";
 import { shownDevice } from "../netns/support/wg.ts";
 import { wireguardKind } from "../netns/support/wireguard-kind.ts";
 
-describe('pods with wireguard {"agent": true}', () => {
+/** The example, with a part of the node's prefixes here that its other pod has no address in. */
+const EXAMPLE = readFileSync(new URL("../../conf-examples/wireguard-agent.conflist", import.meta.url), "utf8")
+  .replace("10.101.1.0/24", "10.1.1.128/25")
+  .replace("fd00:101:1::/64", "fd00:1:1:0:1::/80");
+
+describe('pods with conf-examples/wireguard-agent.conflist, wireguard {"agent": true}', () => {
   let bed: DriverBed;
   let capture: Capture;
   const [one, two] = [() => bed.at(1), () => bed.at(2)];
@@ -24,17 +30,19 @@ describe('pods with wireguard {"agent": true}', () => {
     await bed?.[Symbol.asyncDispose]();
   });
 
-  /** A part of the node's prefixes that its other pod has no address in. */
-  const conf = (wireguard: object = { agent: true }) => ({
-    cniVersion: "1.1.0",
-    name: "podnet",
-    type: "wireguard",
-    wireguard,
-    bridge: "cni0",
-    isDefaultGateway: true,
-    ipMasq: true,
-    ipam: { type: "host-local", ranges: [[{ subnet: "10.1.1.128/25" }], [{ subnet: "fd00:1:1:0:1::/80" }]] },
-  });
+  /** @param cniVersion The example's unless told: STATUS and GC are of 1.1.0. */
+  function conf({
+    wireguard = { agent: true },
+    cniVersion = "1.0.0",
+  }: {
+    wireguard?: object;
+    cniVersion?: string;
+  } = {}) {
+    const list = JSON.parse(EXAMPLE);
+    expect(list).toMatchObject({ cniVersion: "1.0.0", plugins: [{ type: "wireguard", wireguard: { agent: true } }] });
+    return { ...list, cniVersion, plugins: [{ ...list.plugins[0], wireguard }] };
+  }
+  const CURRENT = { cniVersion: "1.1.0" };
 
   async function addedPod(node: DriverNode, name: string) {
     const pod = await node.node.addPod(name);
@@ -55,7 +63,7 @@ describe('pods with wireguard {"agent": true}', () => {
     const error = await failure(pod.add(conf(), BUILT));
     expect(error.code).toBe(11);
     expect(error.msg).toMatch(/podvpn agent has no WireGuard device on this node.*systemctl start podvpn/);
-    expect((await failure(pod.runtime(BUILT).status(conf()))).code).toBe(50);
+    expect((await failure(pod.runtime(BUILT).status(conf(CURRENT)))).code).toBe(50);
     await pod.del(conf(), BUILT); // what was never added is gone already
     await expectUnchanged(
       one().node,
@@ -79,7 +87,7 @@ describe('pods with wireguard {"agent": true}', () => {
       const { stdout } = await added.pod.exec(["ip", "route", "get", first ?? ""]);
       expect(stdout).toContain("mtu 1420");
       await added.pod.check(conf(), BUILT);
-      await added.pod.runtime(BUILT).status(conf());
+      await added.pod.runtime(BUILT).status(conf(CURRENT));
       const { made, altered, removed, started } = await one().apply(bed.wanted(one()));
       expect({ made, altered, removed, started }).toEqual({ made: [], altered: [], removed: [], started: false });
     }
@@ -106,8 +114,8 @@ describe('pods with wireguard {"agent": true}', () => {
 
   test("are removed by GC, and the agent's device is not", async () => {
     const pod = await one().node.addPod("forgotten");
-    await pod.add(conf(), BUILT);
-    await pod.runtime(BUILT).gc(conf(), []);
+    await pod.add(conf(CURRENT), BUILT);
+    await pod.runtime(BUILT).gc(conf(CURRENT), []);
     expect((await pod.exec(["ip", "-o", "link"])).stdout).not.toContain("eth0");
     expect((await shownDevice(one().node)).peers.size).toBe(1);
     await pod.remove();
@@ -115,7 +123,7 @@ describe('pods with wireguard {"agent": true}', () => {
 
   test("another network cannot have the agent's device with peers of its own", async () => {
     const pod = await one().node.addPod("thief");
-    const error = await failure(pod.add(conf({ peers: [] }), BUILT));
+    const error = await failure(pod.add(conf({ wireguard: { peers: [] } }), BUILT));
     expect(error.code).toBe(7);
     expect(error.msg).toMatch(/wireguard.interface is "podvpn0".*device of podvpn agent.*"agent": true/);
     await pod.remove();

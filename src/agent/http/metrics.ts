@@ -126,6 +126,11 @@ function peers({ peers: all, unreachable }: AgentStatus, now: number): Metric[] 
       each((peer) => peer.roundTripSeconds),
     ),
     gauge(
+      "podvpn_peer_clock_offset_seconds",
+      "How far the clock of a peer is ahead of this node's, to a second.",
+      each((peer) => peer.clockOffsetSeconds),
+    ),
+    gauge(
       "podvpn_peer_loss_ratio",
       "Share of the last 20 probes that was lost, by direction, from 0 to 1.",
       all.flatMap((peer) =>

@@ -15,13 +15,15 @@ export interface Probe {
 export interface Answer extends Probe {
   /** Which probes of the session came: bit n is the probe n before this one. */
   readonly received: number;
+  /** What the peer's clock says, in milliseconds since 1970, to a second; absent: it does not tell. */
+  readonly clock?: number;
 }
 
 export type ProbePacket = ({ readonly type: "probe" } & Probe) | ({ readonly type: "answer" } & Answer);
 
 /**
  * Layout, in network byte order: magic (4 bytes), version (1), type (1), zero (2), session (4), sequence (4),
- * sent at (8), received (4; zero in a probe), zero (4).
+ * sent at (8), received (4; zero in a probe), clock in seconds since 1970 (4; zero in a probe, or where it is not told).
  */
 export function encodeProbePacket(packet: ProbePacket): Uint8Array {
   const bytes = new Uint8Array(PROBE_LENGTH);
@@ -32,7 +34,10 @@ export function encodeProbePacket(packet: ProbePacket): Uint8Array {
   view.setUint32(8, packet.session);
   view.setUint32(12, packet.sequence);
   view.setBigUint64(16, packet.sentAt);
-  view.setUint32(24, packet.type === "probe" ? 0 : packet.received);
+  if (packet.type === "answer") {
+    view.setUint32(24, packet.received);
+    view.setUint32(28, Math.round((packet.clock ?? 0) / 1000));
+  }
   return bytes;
 }
 
@@ -44,7 +49,10 @@ export function decodeProbePacket(bytes: Uint8Array): ProbePacket | undefined {
   const common = { session: view.getUint32(8), sequence: view.getUint32(12), sentAt: view.getBigUint64(16) };
   const type = view.getUint8(5);
   if (type === TYPE_PROBE) return { type: "probe", ...common };
-  if (type === TYPE_ANSWER) return { type: "answer", ...common, received: view.getUint32(24) };
+  if (type === TYPE_ANSWER) {
+    const clock = view.getUint32(28) * 1000;
+    return { type: "answer", ...common, received: view.getUint32(24), ...(clock > 0 && { clock }) };
+  }
   return undefined;
 }
 

@@ -140,7 +140,7 @@ export class Prober implements Probes, Disposable {
     const socket = await openUdp({ address: own, port: this.options.port, limit: PROBE_LENGTH }, (bytes, from) => {
       const address = from.port === this.options.port ? parseAddress(from.address) : undefined;
       if (address === undefined) return;
-      const answer = this.#table.take(bytes, address, performance.now());
+      const answer = this.#table.take(bytes, address, performance.now(), Date.now());
       if (answer !== undefined) socket.send(answer, this.options.port, address);
       else this.#tell();
     });

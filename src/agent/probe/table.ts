@@ -87,9 +87,10 @@ export class ProbeTable {
 
   /**
    * Takes a packet that came from the probe's port of `from`. Whoever is no peer hears nothing.
+   * @param clock What to tell a peer of this node's clock: milliseconds since 1970.
    * @returns The answer that it wants, as long as the question.
    */
-  take(bytes: Uint8Array, from: Address, now: number): Uint8Array | undefined {
+  take(bytes: Uint8Array, from: Address, now: number, clock: number): Uint8Array | undefined {
     const name = this.#owners.get(from);
     const packet = name === undefined ? undefined : decodeProbePacket(bytes);
     if (name === undefined || packet === undefined) return undefined;
@@ -102,7 +103,7 @@ export class ProbeTable {
     track?.heard(now);
     const state = received(this.#received.get(name), packet);
     this.#received.set(name, state);
-    return encodeProbePacket({ ...packet, type: "answer", received: bitsFrom(state, packet.sequence) });
+    return encodeProbePacket({ ...packet, type: "answer", received: bitsFrom(state, packet.sequence), clock });
   }
 
   /** What has changed since the last call. */

@@ -26,6 +26,8 @@ export interface ProbeReport {
   readonly loss?: Loss;
   /** Mesh addresses that have not answered for as long as makes a peer down, while another one has. */
   readonly silent: readonly Address[];
+  /** What the peer's clock says now, as its last answer told it: milliseconds since 1970, to a second. */
+  readonly clock?: number;
 }
 
 /**
@@ -40,6 +42,7 @@ export class Track {
   #firstAt: number | undefined;
   #answeredAt: number | undefined;
   #heardAt: number | undefined;
+  #clock: { readonly told: number; readonly at: number } | undefined;
   #downAt = 0;
   #nextAt: number;
   readonly #answeredBy = new Map<Address, number>();
@@ -77,6 +80,7 @@ export class Track {
     if (sent.state === "waiting") this.#roundTrip = measured(this.#roundTrip, now - sent.at);
     this.#answeredAt = now;
     this.#answeredBy.set(from, now);
+    if (answer.clock !== undefined) this.#clock = { told: answer.clock, at: now };
     this.#window = withAnswer(this.#window, answer.sequence, answer.received);
     // When a tunnel comes up, all that waited for it comes together: that is looked at when it is all there.
     if (this.#health !== "down") this.#judge(now);
@@ -133,6 +137,8 @@ export class Track {
       ...(this.#roundTrip === undefined ? {} : { roundTrip: this.#roundTrip }),
       ...(loss === undefined ? {} : { loss }),
       silent: this.#health === "down" ? [] : this.addresses.filter(isSilent),
+      // Goes on by a clock that nobody sets: so it is seen when this node's is set, also while the peer is not heard.
+      ...(this.#clock && { clock: this.#clock.told + now - this.#clock.at }),
     };
   }
 

@@ -1,7 +1,7 @@
 import { family } from "../../net/address.ts";
 import { contains, type Prefix } from "../../net/prefix.ts";
 import { type Finding, findingsOf, type Mending, quoted } from "../finding.ts";
-import type { CniFacts, CniFile } from "../gather/cni.ts";
+import { type AgentPods, type CniFacts, type CniFile, isOfMesh } from "../gather/cni.ts";
 
 const { ok, none, bad } = findingsOf("configuration");
 
@@ -10,20 +10,23 @@ const META = ["multus", "multus-shim", "genie"];
 
 /**
  * The runtime's directory of network configurations: it takes the first file that there is. Pure.
- * @param agentPrefixes Of this node's pods, as its agent tells all others; undefined without an agent.
+ * @param agent Undefined without an agent.
  */
-export function checkConfiguration(facts: CniFacts, agentPrefixes: readonly Prefix[] | undefined): Finding[] {
+export function checkConfiguration(facts: CniFacts, agent: AgentPods | undefined): Finding[] {
   const { directory, files } = facts;
   if (files.length === 0) return [none(`there is no network configuration in ${directory}`)];
-  const own = files.filter(({ isPodvpns }) => isPodvpns);
+  const own = files.filter((file) => isOfMesh(file, agent));
   const findings = [
     ...files.flatMap(broken),
     ...own.flatMap(refused),
-    ...order(files),
-    ...own.flatMap((file) => strayed(file, agentPrefixes)),
+    ...order(files, agent),
+    ...own.flatMap((file) => strayed(file, agent?.own)),
   ];
   if (findings.length > 0) return findings;
-  if (own.length === 0) return [none(`none of the ${files.length} files in ${directory} calls podvpn`)];
+  if (own.length === 0) {
+    const orMesh = agent === undefined ? "" : ", or has addresses of the mesh";
+    return [none(`none of the ${files.length} files in ${directory} calls podvpn${orMesh}`)];
+  }
   const subnets = own.flatMap((file) => file.subnets.map(({ prefix }) => prefix));
   return [ok(`${own.map(({ path }) => path).join(", ")}: pods get addresses of ${subnets.join(", ") || "no subnet"}`)];
 }
@@ -37,10 +40,11 @@ function refused({ path, faults }: CniFile): Finding[] {
   return faults.map(({ what, remedy }) => bad(`${path}: ${what}`, { remedy }));
 }
 
-function order(files: readonly CniFile[]): Finding[] {
+/** Pods of any bridge are encrypted whose addresses are the agent's. */
+function order(files: readonly CniFile[], agent: AgentPods | undefined): Finding[] {
   const [first] = files.filter(({ broken: why }) => why === undefined);
   const own = files.find(({ isPodvpns }) => isPodvpns);
-  if (first === undefined || own === undefined || first.isPodvpns) return [];
+  if (first === undefined || own === undefined || isOfMesh(first, agent)) return [];
   if (first.types.some((type) => META.includes(type))) return [];
   const what = `the runtime takes the first file, ${first.path} (${first.types.join(", ")}), and not ${own.path}`;
   return [bad(`${what}: pods are not encrypted`, aside(first.path))];

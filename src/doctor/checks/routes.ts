@@ -55,7 +55,16 @@ function ofWay({ device, peer, prefix, route }: Way, observed: Observed, mending
   const by = nameOf(route?.oif, observed);
   const where = route === undefined ? "are refused" : `leave by ${by} instead of ${device.name}`;
   if (foreign === undefined) return [bad(`${text} ${where}`, mending)];
-  return [bad(`${text} ${where}: ${foreign.what}`, { command: foreign.command })];
+  // An agent does that by itself.
+  const isReplaced = !device.isAgents && mending.command !== undefined && !hasOwn(device, prefix, observed);
+  const command = isReplaced ? `${foreign.command} && ${mending.command}` : foreign.command;
+  return [bad(`${text} ${where}: ${foreign.what}`, { command })];
+}
+
+/** Whether podvpn's own route is still there, though it loses. */
+function hasOwn({ name, record }: MeshDevice, prefix: Way["prefix"], { links, routes }: Observed): boolean {
+  const own = links.find((link) => link.name === name)?.index;
+  return routes.some(({ dst, oif, table }) => dst === prefix && oif === own && table === (record.table ?? Table.main));
 }
 
 interface Culprit {

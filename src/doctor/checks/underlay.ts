@@ -3,6 +3,7 @@ import { contains } from "../../net/prefix.ts";
 import type { Observed } from "../../node/observe.ts";
 import { type Finding, findingsOf, type Mending } from "../finding.ts";
 import type { FirewallFacts } from "../gather/firewalls.ts";
+import type { Closed } from "../gather/local-chains.ts";
 import type { PathFacts } from "../gather/paths.ts";
 import { trafficOf, verdictOf } from "../verdict.ts";
 
@@ -38,7 +39,7 @@ function ofPath(path: PathFacts, context: UnderlayContext): Finding[] {
   }
   if (knock === "EPERM") {
     const what = `${at}: a firewall of this node does not let packets out to it (EPERM)`;
-    const [closed] = context.firewalls.find((facts) => facts.device === device)?.output ?? [];
+    const closed = opened(context.firewalls.find((facts) => facts.device === device)?.output);
     if (closed !== undefined) return [bad(`${what}; ${closed.what}`, { command: closed.command })];
     return [bad(what, { remedy: "find the rule that drops it: `nft list ruleset`, chains at hook output" })];
   }
@@ -53,16 +54,34 @@ function ofPath(path: PathFacts, context: UnderlayContext): Finding[] {
 
 /** Whether anything came back, and if not, who may be in the way. */
 function heard(path: PathFacts, at: string, { firewalls, now }: UnderlayContext): Finding {
+  const { peer, device, after, pings } = path;
   const { sent, received } = trafficOf(path);
   const verdict = verdictOf(path, now);
+  const isIpsec = device.kind === "ipsec";
+  const ports = isIpsec ? "ports 500 and 4500" : `port ${peer.endpoint?.port}`;
+  const remedy = `run \`podvpn doctor\` on ${peer.name} too; let UDP ${ports} through on the way`;
   if (verdict === "untried") return none(`${at}: nothing was sent to it, so nothing is known`);
+  // WireGuard's handshake passes in both directions, or nothing does; with IPsec each direction has keys of its own.
+  if (verdict === "alive" && isIpsec && peer.isSure && pings.length > 0) {
+    const what = `${at}: ${received} bytes came from it, and it answers nothing of ${sent} that went out`;
+    return bad(`${what}: they may not arrive there`, { remedy });
+  }
   if (verdict !== "silent") return ok(`${at}: UDP passes in both directions (${sent} bytes out, ${received} in)`);
-  const what = `${at}: ${sent} bytes went out, and nothing came back`;
-  const [closed] = firewalls.find(({ device }) => device === path.device)?.input ?? [];
+  const isWithout = isIpsec && after === undefined;
+  const what = isWithout ? `${at}: there is no tunnel to it` : `${at}: ${sent} bytes went out, and nothing came back`;
+  const closed = opened(firewalls.find((facts) => facts.device === device)?.input);
   if (closed !== undefined) return bad(`${what}; ${closed.what}`, { command: closed.command });
-  if (sent === 0) return warning(`${at}: nothing went out to it; see the routes above`, {});
-  const remedy = `run \`podvpn doctor\` on ${path.peer.name} too; let UDP port ${path.peer.endpoint?.port} through on the way`;
+  if (sent === 0 && !isWithout) return warning(`${at}: nothing went out to it; see the routes above`, {});
   return bad(what, { remedy });
+}
+
+/** Chains that refuse are opened all at once. Undefined where there are none. Pure. */
+export function opened(closed: readonly Closed[] | undefined): Closed | undefined {
+  if (closed === undefined || closed.length === 0) return undefined;
+  return {
+    what: closed.map(({ what }) => what).join("; "),
+    command: closed.map(({ command }) => command).join(" && "),
+  };
 }
 
 /** What may bring back the way to a peer: a link that is down, or a route that refuses. */

@@ -13,13 +13,26 @@ export interface ClockFacts {
   readonly now: number;
   /** The latest; absent: nobody noted any. */
   readonly latest?: Noted;
+  /** As the agent's peers tell their clocks, through their tunnels. */
+  readonly peers: readonly PeerClock[];
+}
+
+/** The clock of another node. */
+export interface PeerClock {
+  readonly name: string;
+  /** How far it is ahead of this node's, in milliseconds; negative: behind. */
+  readonly ahead: number;
 }
 
 /**
  * Reads the times of the peers' records (a file server's clock, or the peers' own), of the network configurations, and
  * of what podvpn noted itself. @throws Fault 5.
  */
-export function readClock(directories: readonly string[], handshakes: readonly Noted[]): ClockFacts {
+export function readClock(
+  directories: readonly string[],
+  handshakes: readonly Noted[],
+  peers: readonly PeerClock[],
+): ClockFacts {
   const files = directories.flatMap((directory) =>
     listDirectory(directory).flatMap((name) => {
       const path = `${directory}/${name}`;
@@ -32,5 +45,5 @@ export function readClock(directories: readonly string[], handshakes: readonly N
     at: record.addedAt,
   }));
   const [latest] = [...files, ...added, ...handshakes].toSorted((one, other) => other.at - one.at);
-  return { now: Date.now(), ...(latest && { latest }) };
+  return { now: Date.now(), peers, ...(latest && { latest }) };
 }

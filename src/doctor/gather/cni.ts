@@ -6,7 +6,7 @@ import { parseNetworkList } from "../../cni/network-list.ts";
 import { parseStrongswanConfig } from "../../config/strongswan.ts";
 import { parseWireguardConfig } from "../../config/wireguard.ts";
 import { Code, Fault } from "../../fault.ts";
-import type { Prefix } from "../../net/prefix.ts";
+import { overlaps, type Prefix } from "../../net/prefix.ts";
 import { listDirectory, readText } from "../../os/file.ts";
 
 /** A network configuration in the runtime's directory. */
@@ -36,6 +36,20 @@ export interface CniFacts {
   readonly files: readonly CniFile[];
 }
 
+/** Pods of a node with an agent. */
+export interface AgentPods {
+  /** Prefixes of this node's, as its agent tells all others. */
+  readonly own: readonly Prefix[];
+  /** Of all nodes, also of those that are not there yet. */
+  readonly mesh: readonly Prefix[];
+}
+
+/** Whether the pods of a configuration are podvpn's: by its plugins, or by a bridge with addresses of the mesh. Pure. */
+export function isOfMesh({ isPodvpns, subnets }: CniFile, agent: AgentPods | undefined): boolean {
+  const mesh = agent === undefined ? [] : [...agent.own, ...agent.mesh];
+  return isPodvpns || subnets.some(({ prefix }) => mesh.some((one) => overlaps(one, prefix)));
+}
+
 /** Reads them, and the files that they name. @throws Fault 5 when the directory cannot be read. */
 export async function readCni(directory: string): Promise<CniFacts> {
   const names = listDirectory(directory).filter((name) => /\.(?:conf|conflist|json)$/.test(name));
@@ -59,8 +73,8 @@ async function readFile(path: string): Promise<CniFile> {
   });
   const faults: { what: string; remedy: string }[] = [];
   for (const plugin of own) faults.push(...(await faultsOf(plugin)));
-  const { prefixes } = own.length === 0 ? { prefixes: [] } : cniPrefixes([{ name: path, text }]);
-  const bridge = own.map(bridgeOf).find((name) => name !== undefined);
+  const { prefixes } = cniPrefixes([{ name: path, text }]);
+  const bridge = plugins.map(bridgeOf).find((name) => name !== undefined);
   return {
     path,
     faults,
@@ -100,10 +114,11 @@ async function faultsOf(plugin: JsonObject): Promise<{ what: string; remedy: str
 
 /** What the bridge plugin calls its bridge where it is not told (its default). */
 const BRIDGE = "cni0";
+const BRIDGING: readonly unknown[] = ["bridge", "wireguard", "strongswan"];
 
-/** Undefined in a chain, where the link is another plugin's. */
-function bridgeOf({ ipam, bridge }: JsonObject): string | undefined {
-  if (ipam === undefined) return undefined;
+/** Undefined in a chain, where the link is another plugin's, and for plugins that make no bridge. */
+function bridgeOf({ type, ipam, bridge }: JsonObject): string | undefined {
+  if (ipam === undefined || !BRIDGING.includes(type)) return undefined;
   return typeof bridge === "string" ? bridge : BRIDGE;
 }
 

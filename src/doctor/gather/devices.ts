@@ -1,6 +1,7 @@
 import type { TunnelState } from "../../agent/driver.ts";
 import { guardTable } from "../../agent/ipsec/apply.ts";
 import { observeTunnels } from "../../agent/ipsec/observe.ts";
+import { isAddress } from "../../mesh/candidates.ts";
 import type { PlannedPeer } from "../../mesh/mesh-plan.ts";
 import { type Address, family } from "../../net/address.ts";
 import type { Endpoint } from "../../net/endpoint.ts";
@@ -15,6 +16,7 @@ import { linkOf, type Observed } from "../../node/observe.ts";
 import { AGENT_NETWORK } from "../../node/record.ts";
 import { type DeviceView, listDevices, readDevice } from "../../status/devices.ts";
 import { missingOfDeviceGuard } from "../../status/health.ts";
+import type { AgentFacts } from "./agent.ts";
 
 /** A device of the node that tunnels to other nodes go through. */
 export interface MeshDevice {
@@ -28,6 +30,8 @@ export interface MeshDevice {
   readonly link?: Link;
   /** UDP port that it listens at; 0: none. */
   readonly port: number;
+  /** UDP port at which agents probe each other through it; absent: they do not. */
+  readonly probePort?: number;
   readonly peers: readonly MeshPeer[];
   /** What of it does not work, in words. */
   readonly problems: readonly string[];
@@ -49,15 +53,17 @@ export interface MeshPeer {
   readonly established?: number;
 }
 
-/** All of them. @param planned The agent's peers, by name. @throws Fault, NetlinkError. */
-export async function readMeshDevices(observed: Observed, planned: readonly PlannedPeer[]): Promise<MeshDevice[]> {
-  const plans = new Map(planned.map((peer) => [peer.name, peer]));
+/** All of them. @throws Fault, NetlinkError. */
+export async function readMeshDevices(observed: Observed, agent: AgentFacts | undefined): Promise<MeshDevice[]> {
+  const plans = new Map(agent?.forecast?.plan.peers.map((peer) => [peer.name, peer]));
   const views = await Promise.all(listDevices().map((ref) => (ref.of === "node" ? readDevice(ref) : undefined)));
   const wireguard = await Promise.all(
     views.filter((view) => view !== undefined).map((view) => wireguardDevice(view, observed, plans)),
   );
   const ipsec = await ipsecDevice(observed, plans);
-  return [...wireguard.filter((device) => device !== undefined), ...(ipsec === undefined ? [] : [ipsec])];
+  const devices = [...wireguard.filter((device) => device !== undefined), ...(ipsec === undefined ? [] : [ipsec])];
+  const probePort = agent?.config?.probe.port;
+  return devices.map((one) => (one.isAgents && probePort !== undefined ? { ...one, probePort } : one));
 }
 
 type Plans = ReadonlyMap<string, PlannedPeer>;
@@ -119,11 +125,14 @@ async function ipsecDevice(observed: Observed, plans: Plans): Promise<MeshDevice
 
 function ipsecPeer(name: string, plan: PlannedPeer | undefined, tunnel: TunnelState | undefined): MeshPeer {
   const prefixes = plan?.prefixes ?? [];
+  // Where there is no tunnel, it is to go to the first address that the peer tells.
+  const address = plan?.candidates.map(({ host }) => host).find(isAddress);
+  const endpoint = tunnel?.endpoint ?? (address && { address, port: IKE_PORT });
   return {
     name,
     prefixes,
     ...targetsOf(plan, prefixes),
-    ...(tunnel?.endpoint && { endpoint: tunnel.endpoint }),
+    ...(endpoint && { endpoint }),
     ...(tunnel?.established !== undefined && { established: tunnel.established }),
   };
 }

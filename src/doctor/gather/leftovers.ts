@@ -1,7 +1,7 @@
 import type { Prefix } from "../../net/prefix.ts";
 import { contains } from "../../net/prefix.ts";
 import type { Observed } from "../../node/observe.ts";
-import type { CniFacts } from "./cni.ts";
+import { type AgentPods, type CniFacts, isOfMesh } from "./cni.ts";
 
 /** What another network plugin left on the node, or still has there. */
 export interface Leftover {
@@ -54,8 +54,13 @@ export interface StaleBridge {
 }
 
 /** Bridges that the bridge plugin will refuse to use: "already has an IP address different from". Pure. */
-export function staleBridges({ subnets }: Pick<Observed, "subnets">, { files }: CniFacts): StaleBridge[] {
-  return files.flatMap(({ bridge, subnets: pods }) => {
+export function staleBridges(
+  { subnets }: Pick<Observed, "subnets">,
+  { files }: CniFacts,
+  agent: AgentPods | undefined,
+): StaleBridge[] {
+  const own = files.filter((file) => isOfMesh(file, agent));
+  return own.flatMap(({ bridge, subnets: pods }) => {
     if (bridge === undefined || pods.length === 0) return [];
     const strange = subnets
       .filter(({ dev, address }) => dev === bridge && !address.startsWith("fe80:"))

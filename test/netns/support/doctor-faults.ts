@@ -85,6 +85,16 @@ export const FAULTS: readonly Fault[] = [
     passes: [false, true],
   },
   {
+    name: "flannel's device has taken a route",
+    breaks:
+      "ip link add flannel.1 type vxlan id 1 dev eth0 dstport 8472; ip link set flannel.1 up; ip route replace 10.1.2.0/24 via 10.1.2.0 dev flannel.1 onlink",
+    check: "routes",
+    what: /leave by flannel\.1 instead of podvpn0: the route 10\.1\.2\.0\/24 via 10\.1\.2\.0 dev flannel\.1 is not podvpn's/,
+    command: /^ip -4 route del 10\.1\.2\.0\/24 via 10\.1\.2\.0 dev flannel\.1 && .*doctor --mend podvpn0$/,
+    passes: [false, true],
+    after: "ip link del flannel.1",
+  },
+  {
     name: "a foreign route takes a part",
     isMore: true,
     breaks: "ip -6 route add fd00:1:2::8000/113 via fd00:9::2 dev eth0",

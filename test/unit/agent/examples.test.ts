@@ -4,6 +4,7 @@ import { forecast } from "../../../src/agent/check.ts";
 import { ownRecord } from "../../../src/agent/own-record.ts";
 import { type AgentConfig, parseAgentConfig } from "../../../src/config/agent.ts";
 import { parseYaml } from "../../../src/config/yaml.ts";
+import { sharesOf } from "../../../src/registry/allocate.ts";
 import type { NodeRecord } from "../../../src/registry/node-record.ts";
 import { isIssues, parseRecordText, recordText } from "../../../src/registry/record-text.ts";
 import { address, key, prefix } from "./support.ts";
@@ -16,9 +17,9 @@ function config(file: string, text = read(file)): AgentConfig {
   return parseAgentConfig(parseYaml(text, file), file, context);
 }
 
-function nodes(): NodeRecord[] {
-  return readdirSync(new URL("mesh/nodes/", DIRECTORY)).map((file) => {
-    const record = parseRecordText(read(`mesh/nodes/${file}`));
+function nodes(directory = "mesh/nodes"): NodeRecord[] {
+  return readdirSync(new URL(`${directory}/`, DIRECTORY)).map((file) => {
+    const record = parseRecordText(read(`${directory}/${file}`));
     if (isIssues(record)) throw new Error(`${file}: ${record.map(({ what }) => what).join(", ")}`);
     expect(file).toBe(`${record.name}.yaml`);
     return record;
@@ -109,5 +110,21 @@ describe("the examples of meshes", () => {
       ["wireguard", "ipsec"],
       ["ipsec"],
     ]);
+  });
+});
+
+describe("the example for OpenSVC", () => {
+  test("has a legal configuration, and a registry with the shares that follow from it and from the nodes' names", () => {
+    const { pods, drivers } = config("opensvc/agent.yaml");
+    if (pods.from !== "network") throw new TypeError("it has no network");
+    expect(drivers).toEqual(["ipsec"]);
+    const before: NodeRecord[] = [];
+    for (const record of nodes("opensvc/nodes")) {
+      expect(read(`opensvc/nodes/${record.name}.yaml`)).toBe(recordText(record));
+      const state = { version: "1", nodes: before, refusals: [] };
+      expect(record.podPrefixes).toEqual(sharesOf(pods.cuts, record.name, state));
+      before.push(record);
+    }
+    expect(before.map(({ name }) => name)).toEqual(["n1", "n2", "n3"]);
   });
 });

@@ -9,7 +9,8 @@ import { checkKernel } from "../../../src/doctor/checks/kernel.ts";
 import { checkPrograms } from "../../../src/doctor/checks/programs.ts";
 import { checkSettings } from "../../../src/doctor/checks/settings.ts";
 import type { CniFile } from "../../../src/doctor/gather/cni.ts";
-import { type FirewallFacts, lackingPorts } from "../../../src/doctor/gather/firewalls.ts";
+import type { FirewallFacts } from "../../../src/doctor/gather/firewalls.ts";
+import { lackingRules, neededIn } from "../../../src/doctor/gather/local-chains.ts";
 import { address, DEVICE, NOW, prefix } from "./support/facts.ts";
 
 const outcomes = (findings: readonly { readonly outcome: string }[]) => findings.map(({ outcome }) => outcome);
@@ -86,8 +87,11 @@ describe("the check of network configurations", () => {
     types: ["wireguard"],
     subnets: [{ prefix: prefix("10.1.1.0/24"), text: "10.1.1.0/24" }],
   });
-  const check = (files: readonly CniFile[], prefixes?: readonly string[]) =>
-    checkConfiguration({ directory: "/etc/cni/net.d", files }, prefixes?.map(prefix));
+  const check = (files: readonly CniFile[], prefixes?: readonly string[], mesh: readonly string[] = []) =>
+    checkConfiguration(
+      { directory: "/etc/cni/net.d", files },
+      prefixes && { own: prefixes.map(prefix), mesh: mesh.map(prefix) },
+    );
 
   it("wants podvpn's first, unless the first one reads the others itself", () => {
     expect(check([own, file("/30")])).toMatchObject([{ outcome: "ok" }]);
@@ -103,6 +107,20 @@ describe("the check of network configurations", () => {
     ]);
     expect(check([own], ["10.2.0.0/24", "10.3.0.0/24"])[0]).not.toHaveProperty("command");
     expect(check([own], ["fd00::/64"])[0]).not.toHaveProperty("command");
+  });
+
+  it("looks at other bridges as well where their pods have addresses of the agent's mesh", () => {
+    const bridge = file("/etc/cni/net.d/prd.conf", { subnets: own.subnets });
+    const mesh = ["10.1.0.0/16"];
+    expect(check([bridge], ["10.1.1.0/24"], mesh)).toMatchObject([{ outcome: "ok" }]);
+    expect(check([bridge, own], ["10.1.1.0/24"], mesh)).toMatchObject([{ outcome: "ok" }]);
+    expect(check([bridge], ["10.1.2.0/24"], mesh)).toMatchObject([
+      { outcome: "bad", command: `sed -i 's#"10.1.1.0/24"#"10.1.2.0/24"#' /etc/cni/net.d/prd.conf` },
+    ]);
+    expect(check([bridge], ["10.9.2.0/24"], ["10.9.0.0/16"])).toMatchObject([{ outcome: "not applicable" }]);
+    expect(check([bridge, own], ["10.9.2.0/24"], ["10.9.0.0/16"])[0]).toMatchObject({
+      what: expect.stringContaining("the runtime takes the first file"),
+    });
   });
 });
 
@@ -140,8 +158,42 @@ describe("the check of the clock", () => {
     ["a minute is nothing", NOW, NOW + 60_000, "ok"],
     ["two are", NOW, NOW + 120_000, "bad"],
   ])("%s", (_, now, at, outcome) => {
-    expect(outcomes(checkClock({ now, ...(at !== undefined && { latest: { what: "x was written", at } }) }))).toEqual([
-      outcome,
+    const latest = at === undefined ? {} : { latest: { what: "x was written", at } };
+    expect(outcomes(checkClock({ now, peers: [], ...latest }))).toEqual([outcome]);
+  });
+
+  const peers = (...ahead: readonly number[]) => {
+    const clocks = ahead.map((seconds, index) => ({ name: `n${index + 2}`, ahead: seconds * 1000 }));
+    return checkClock({ now: NOW, peers: clocks }).slice(1);
+  };
+
+  it("takes the clock of most nodes for the right one", () => {
+    expect(peers()).toEqual([]);
+    expect(peers(60, -60)).toMatchObject([{ outcome: "ok", what: expect.stringContaining("within 60 s") }]);
+    expect(peers(61, 0, -1)).toMatchObject([
+      {
+        what: expect.stringMatching(/^the clock of n2 is 61 s ahead of this node's: /),
+        remedy: expect.stringMatching(/^run on n2: /),
+      },
+    ]);
+    expect(peers(61, 0, -1)[0]).not.toHaveProperty("command");
+    expect(peers(-300, -301, 0)).toMatchObject([
+      {
+        what: expect.stringMatching(/^this node's clock is 300 s ahead of those of 2 of 3 peers \(n2, n3\): /),
+        command: "timedatectl set-ntp true",
+        remedy: expect.stringContaining("refuse this node's handshakes until"),
+      },
+    ]);
+    expect(peers(300, 301)[0]).not.toHaveProperty("remedy");
+  });
+
+  it("cannot tell which one of two is wrong", () => {
+    expect(peers(-300)).toMatchObject([
+      { what: expect.stringContaining("300 s ahead of that of n2"), command: "timedatectl set-ntp true" },
+    ]);
+    expect(peers(300, -300).map(({ what }) => what)).toEqual([
+      expect.stringMatching(/^the clock of n2 is 300 s ahead of this/),
+      expect.stringMatching(/^the clock of n3 is 300 s behind this/),
     ]);
   });
 });
@@ -169,11 +221,34 @@ describe("the checks of firewalls and settings", () => {
 
   it("reads what iptables -S lists", () => {
     const rule = "-A INPUT -p udp -m udp --dport 51820 -j ACCEPT";
-    expect(lackingPorts("-P INPUT ACCEPT", "INPUT", [51820])).toEqual([]);
-    expect(lackingPorts("-P INPUT DROP", "INPUT", [51820])).toEqual([51820]);
-    expect(lackingPorts(`-P INPUT DROP\n${rule}`, "INPUT", [51820, 500])).toEqual([500]);
-    expect(lackingPorts("-P INPUT ACCEPT\n-A INPUT -j REJECT --reject-with x", "INPUT", [500])).toEqual([500]);
-    expect(lackingPorts("-P OUTPUT DROP", "INPUT", [500])).toEqual([]);
+    const lacking = (listing: string, ...ports: readonly number[]) =>
+      lackingRules(
+        listing,
+        "INPUT",
+        ports.map((udpPort) => ({ udpPort })),
+        4,
+      );
+    const ike = "-p udp --dport 500 -j ACCEPT";
+    expect(lacking("-P INPUT ACCEPT", 51820)).toEqual([]);
+    expect(lacking("-P INPUT DROP", 51820)).toEqual(["-p udp --dport 51820 -j ACCEPT"]);
+    expect(lacking(`-P INPUT DROP\n${rule}`, 51820, 500)).toEqual([ike]);
+    expect(lacking("-P INPUT ACCEPT\n-A INPUT -j REJECT --reject-with x", 500)).toEqual([ike]);
+    expect(lacking("-P OUTPUT DROP", 500)).toEqual([]);
+  });
+
+  it("asks for what agents need inside of the tunnel as well", () => {
+    const ipsec = { ...DEVICE, kind: "ipsec", dataPlane: "userspace", name: "ipsec0", probePort: 7174 } as const;
+    const needed = neededIn(ipsec);
+    const there = "-P INPUT DROP\n-A INPUT -p udp -m udp --dport 500 -j ACCEPT\n-A INPUT -i ipsec0 -p icmp -j ACCEPT";
+    expect(lackingRules(there, "INPUT", needed, 4)).toEqual([
+      "-p udp --dport 4500 -j ACCEPT",
+      "-i ipsec0 -p udp --dport 7174 -j ACCEPT",
+    ]);
+    expect(lackingRules("-P OUTPUT DROP", "OUTPUT", needed, 6)).toContain("-o ipsec0 -p ipv6-icmp -j ACCEPT");
+    expect(neededIn(DEVICE)).toEqual([{ udpPort: 51820 }]);
+    expect(lackingRules("-P INPUT DROP", "INPUT", neededIn({ ...ipsec, dataPlane: "kernel" }), 6)).toContain(
+      "-p esp -j ACCEPT",
+    );
   });
 });
 

@@ -67,6 +67,27 @@ describe("the check of the underlay", () => {
     expect(check(silent)).toMatchObject({ outcome: "bad", remedy: expect.stringContaining("51820") });
   });
 
+  it("opens all chains that refuse at once", () => {
+    const silent = { pings: UNANSWERED, after: { ...same, sent: 3000 } };
+    const two = { ...firewall, input: [...firewall.input, { what: "another refuses", command: "open all" }] };
+    expect(check(silent, [two])).toMatchObject({ command: "open it && open all" });
+  });
+
+  it("takes what comes by IPsec alone for one direction, and no counters for no tunnel", () => {
+    const device = { ...DEVICE, kind: "ipsec" as const };
+    const ports = expect.stringContaining("UDP ports 500 and 4500");
+    expect(check({ device })).toMatchObject({ outcome: "ok" });
+    expect(check({ device, pings: UNANSWERED })).toMatchObject({
+      outcome: "bad",
+      what: expect.stringMatching(/bytes came from it, and it answers nothing/),
+      remedy: ports,
+    });
+    const { before: _, after: __, ...without } = path({ device, pings: UNANSWERED });
+    expect(checkUnderlay([without], { observed: OBSERVED, firewalls: [], now: NOW })).toMatchObject([
+      { outcome: "bad", what: expect.stringContaining("there is no tunnel to it"), remedy: ports },
+    ]);
+  });
+
   it("tells a firewall of this node from a port at which nobody listens", () => {
     expect(check(knocked("EPERM"), [firewall])).toMatchObject({ outcome: "bad", command: "open that" });
     expect(check(knocked("ECONNREFUSED"))).toMatchObject({ what: expect.stringContaining("nothing listens there") });
@@ -109,12 +130,13 @@ describe("the check of the path MTU", () => {
 });
 
 describe("the check of tunnels", () => {
+  const CONTEXT = { now: NOW, firewalls: [] };
   const mend = () => ({ command: "mend it" });
   const outcomes = (more: Partial<PathFacts>) =>
     checkTunnels(
       [DEVICE],
       [path(more)].map((one) => ({ ...one, device: DEVICE })),
-      NOW,
+      CONTEXT,
       mend,
     ).map(({ outcome }) => outcome);
 
@@ -125,9 +147,21 @@ describe("the check of tunnels", () => {
     expect(outcomes({})).toEqual(["ok", "ok"]);
   });
 
+  it("names the chain of this node that keeps answers out, and the command", () => {
+    const input = [{ what: "the chain in refuses", command: "open it" }];
+    const firewalls: FirewallFacts[] = [
+      { device: DEVICE, obstacles: [], input, output: [], early: [], sysctls: [], rpFilter: 0 },
+    ];
+    const alive = { ...path({ pings: UNANSWERED }), device: DEVICE };
+    expect(checkTunnels([DEVICE], [alive], { now: NOW, firewalls }, mend)[1]).toMatchObject({
+      outcome: "bad",
+      command: "open it",
+    });
+  });
+
   it("tells each thing that is gone of the guard, with the command", () => {
     const device = { ...DEVICE, unguarded: ["missing: one", "missing: two"] };
-    expect(checkTunnels([device], [], NOW, mend)).toMatchObject([
+    expect(checkTunnels([device], [], CONTEXT, mend)).toMatchObject([
       { outcome: "bad", command: "mend it" },
       { outcome: "bad", what: expect.stringContaining("missing: two") },
     ]);

@@ -111,9 +111,9 @@ describe("leftovers", () => {
       usesIpsec: false,
     };
     const files = [{ ...file, bridge: "cni0", subnets: [{ prefix: prefix("10.1.1.0/24"), text: "" }] }];
-    expect(staleBridges(OBSERVED, { directory: "", files })).toEqual([]);
+    expect(staleBridges(OBSERVED, { directory: "", files }, undefined)).toEqual([]);
     const other = [{ dev: "cni0", address: address("10.244.0.1"), prefix: prefix("10.244.0.0/24") }];
-    expect(staleBridges({ subnets: other }, { directory: "", files })).toMatchObject([
+    expect(staleBridges({ subnets: other }, { directory: "", files }, undefined)).toMatchObject([
       { bridge: "cni0", address: "10.244.0.1" },
     ]);
   });

@@ -38,6 +38,7 @@ describe("the metrics of an agent", () => {
         'podvpn_peer_up{peer="n2",driver="wireguard"} 1',
         'podvpn_peer_up{peer="n3\\"\\\\\\n",driver="wireguard"} 0',
         'podvpn_peer_round_trip_seconds{peer="n2",driver="wireguard"} 0.0012',
+        'podvpn_peer_clock_offset_seconds{peer="n2",driver="wireguard"} -2',
         'podvpn_peer_loss_ratio{peer="n2",driver="wireguard",direction="in"} 0.05',
         'podvpn_peer_handshake_age_seconds{peer="n2",driver="wireguard"} 60',
         'podvpn_peer_received_bytes_total{peer="n2",driver="wireguard"} 1000',

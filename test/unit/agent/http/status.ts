@@ -41,6 +41,7 @@ export const STATUS: AgentStatus = {
       device: "podvpn0",
       endpoint: "10.9.0.2:51820",
       roundTripSeconds: 0.0012,
+      clockOffsetSeconds: -2,
       loss: { out: 0, in: 0.05 },
       establishedAt: "2026-03-01T11:59:00.000Z",
       receivedBytes: 1000,

@@ -7,6 +7,7 @@ import { type Address, parseAddress } from "../../../../src/net/address.ts";
 const PACE = { interval: 1000, doubt: 250, rest: 5000 };
 const LIMITS = { downAfter: 2500, degradedLoss: 0.05 };
 const TICK = 250;
+const NOON = Date.UTC(2026, 2, 1, 12);
 
 const address = (text: string): Address => {
   const parsed = parseAddress(text);
@@ -26,6 +27,8 @@ class Pair {
   passes = (_from: string, _to: Address): boolean => true;
   /** On each way. */
   delay = 10;
+  /** What the clocks said at the beginning, in milliseconds since 1970. */
+  clocks = { a: NOON, b: NOON };
   readonly told: (HealthChange & { readonly at: number })[] = [];
   sent = 0;
   #onWay: { at: number; from: string; to: Address; bytes: Uint8Array }[] = [];
@@ -68,10 +71,10 @@ class Pair {
   }
 
   #deliver(from: string, to: Address, bytes: Uint8Array): void {
-    const [sender, receiver, table] = from === "a" ? [A, "b", this.b] : [B, "a", this.a];
+    const [sender, receiver, table] = from === "a" ? ([A, "b", this.b] as const) : ([B, "a", this.a] as const);
     const source = sender.addresses.find((one) => one.includes(":") === to.includes(":"));
     if (source === undefined) throw new Error("no source");
-    const answer = table.take(bytes, source, this.now);
+    const answer = table.take(bytes, source, this.now, this.clocks[receiver] + this.now);
     if (answer !== undefined) this.#send(receiver, source, answer);
   }
 }
@@ -87,6 +90,25 @@ describe("two nodes that probe each other", () => {
       loss: { out: 0, in: 0, roundTrip: 0 },
       silent: [],
     });
+  });
+
+  test("know each other's clocks to a second, also after one of them went silent", () => {
+    const pair = new Pair();
+    pair.clocks.b += 300_000;
+    pair.run(5000);
+    const ahead = (table = pair.a, name = "b") => {
+      const { clock = 0 } = table.report(name, pair.now) ?? {};
+      return Math.round((clock - NOON - pair.now) / 1000) + 0; // no negative zero
+    };
+    expect(ahead()).toBe(300);
+    expect(ahead(pair.b, "a")).toBe(0);
+    pair.passes = () => false;
+    pair.run(60_000);
+    expect(ahead()).toBe(300);
+    pair.passes = () => true;
+    pair.clocks.b = NOON;
+    pair.run(10_000);
+    expect(ahead()).toBe(0);
   });
 
   test("probe once a second while all is well", () => {
@@ -259,9 +281,9 @@ describe("a table of probes", () => {
     const table = new ProbeTable(1, PACE, LIMITS);
     table.set([{ name: "b", probes: B.addresses }], 0);
     const [own = address("::")] = B.addresses;
-    expect(table.take(probe, own, 0)).toHaveLength(PROBE_LENGTH);
-    expect(table.take(probe, address("10.101.3.1"), 0)).toBeUndefined();
-    expect(table.take(probe.subarray(1), own, 0)).toBeUndefined();
+    expect(table.take(probe, own, 0, NOON)).toHaveLength(PROBE_LENGTH);
+    expect(table.take(probe, address("10.101.3.1"), 0, NOON)).toBeUndefined();
+    expect(table.take(probe.subarray(1), own, 0, NOON)).toBeUndefined();
   });
 
   test("believes no answer that it did not ask for", () => {
@@ -275,10 +297,10 @@ describe("a table of probes", () => {
       { ...question, session: 2 },
       { ...question, sequence: 7 },
     ]) {
-      table.take(encodeProbePacket({ ...forged, type: "answer", received: 1 }), sent.address, 10);
+      table.take(encodeProbePacket({ ...forged, type: "answer", received: 1 }), sent.address, 10, NOON);
       expect(table.health("b")).toBe("unknown");
     }
-    table.take(encodeProbePacket({ ...question, sentAt: 0n, type: "answer", received: 1 }), sent.address, 10);
+    table.take(encodeProbePacket({ ...question, sentAt: 0n, type: "answer", received: 1 }), sent.address, 10, NOON);
     expect(table.report("b", 10)).toMatchObject({ health: "up", roundTrip: { smoothed: 10 } });
   });
 
@@ -304,10 +326,10 @@ describe("a table of probes", () => {
     pair.run(3000);
     const question = pair.b.tick(pair.now + 2000)[0]?.bytes ?? new Uint8Array();
     const from = B.addresses[0] ?? address("::");
-    expect(pair.a.take(question, from, pair.now)).toBeDefined();
+    expect(pair.a.take(question, from, pair.now, NOON)).toBeDefined();
     pair.a.keep(new Set(["c"]));
     expect(pair.a.tick(pair.now + 5000)).toEqual([]);
-    expect(pair.a.take(question, from, pair.now)).toBeUndefined();
+    expect(pair.a.take(question, from, pair.now, NOON)).toBeUndefined();
   });
 
   test("does not probe all peers at the same moment", () => {
