@@ -1,7 +1,11 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { parseAddress } from "../../src/net/address.ts";
+import { contains, parsePrefix } from "../../src/net/prefix.ts";
 import type { Capture } from "../../src/testbed/capture.ts";
+import { AgentBed, PLAIN as PLAIN_OF_AGENTS } from "../netns/support/agent-bed.ts";
 import { BUILT } from "../netns/support/cluster.ts";
+import { doctor } from "../netns/support/doctor.ts";
 import { DriverBed } from "../netns/support/driver-bed.ts";
 import type { DriverNode } from "../netns/support/driver-node.ts";
 import { reaches } from "../netns/support/driver-suite.ts";
@@ -11,10 +15,12 @@ import { expectUnchanged } from "../netns/support/unchanged.ts";
 import { shownDevice } from "../netns/support/wg.ts";
 import { wireguardKind } from "../netns/support/wireguard-kind.ts";
 
-/** The example, with a part of the node's prefixes here that its other pod has no address in. */
-const EXAMPLE = readFileSync(new URL("../../conf-examples/wireguard-agent.conflist", import.meta.url), "utf8")
-  .replace("10.101.1.0/24", "10.1.1.128/25")
-  .replace("fd00:101:1::/64", "fd00:1:1:0:1::/80");
+const EXAMPLE = JSON.parse(
+  readFileSync(new URL("../../conf-examples/wireguard-agent.conflist", import.meta.url), "utf8"),
+);
+
+/** With a part of the node's prefixes in which its other pod has no address. */
+const IPAM = { type: "host-local", ranges: [[{ subnet: "10.1.1.128/25" }], [{ subnet: "fd00:1:1:0:1::/80" }]] };
 
 describe('pods with conf-examples/wireguard-agent.conflist, wireguard {"agent": true}', () => {
   let bed: DriverBed;
@@ -38,9 +44,11 @@ describe('pods with conf-examples/wireguard-agent.conflist, wireguard {"agent": 
     wireguard?: object;
     cniVersion?: string;
   } = {}) {
-    const list = JSON.parse(EXAMPLE);
-    expect(list).toMatchObject({ cniVersion: "1.0.0", plugins: [{ type: "wireguard", wireguard: { agent: true } }] });
-    return { ...list, cniVersion, plugins: [{ ...list.plugins[0], wireguard }] };
+    expect(EXAMPLE).toMatchObject({
+      cniVersion: "1.0.0",
+      plugins: [{ type: "wireguard", wireguard: { agent: true } }],
+    });
+    return { ...EXAMPLE, cniVersion, plugins: [{ ...EXAMPLE.plugins[0], wireguard, ipam: IPAM }] };
   }
   const CURRENT = { cniVersion: "1.1.0" };
 
@@ -135,3 +143,65 @@ describe('pods with conf-examples/wireguard-agent.conflist, wireguard {"agent": 
     expect(await capture.packets(PLAIN)).toEqual([]);
   });
 });
+
+describe("pods of nodes that all have conf-examples/wireguard-agent.conflist", () => {
+  let bed: AgentBed;
+  beforeAll(async () => {
+    bed = await AgentBed.create(2, {
+      podPrefixes: undefined,
+      network: ["10.101.0.0/16", "fd00:101::/48"],
+      ipsPerNode: [256, "/64"],
+    });
+  });
+  afterAll(() => bed?.[Symbol.asyncDispose]());
+  const current = { ...EXAMPLE, cniVersion: "1.1.0" };
+
+  test("wait until the agent has told the node's share", async () => {
+    const pod = await bed.at(1).addPod("early");
+    expect((await failure(pod.add(EXAMPLE, BUILT))).code).toBe(11);
+    expect((await failure(pod.runtime(BUILT).status(current))).code).toBe(50);
+    await pod.del(EXAMPLE, BUILT);
+    await pod.remove();
+  });
+
+  test("get addresses of that share, reach each other by them, and give them back also without an agent", async () => {
+    const capture = await bed.testbed.capture(PLAIN_OF_AGENTS);
+    for (const index of [1, 2]) bed.start(index);
+    await bed.joined(1, 2);
+    const added = await Promise.all(
+      [1, 2].map(async (index) => {
+        const pod = await bed.at(index).addPod(`pod${index}`);
+        const { ips } = await pod.add(EXAMPLE, BUILT);
+        const shares = (await bed.status(index))?.node.podPrefixes ?? [];
+        const addresses = ips.map(({ address }) => address.replace(/\/\d+$/, ""));
+        expect(addresses.map((text) => shares.some((share) => holds(share, text)))).toEqual([true, true]);
+        await pod.check(EXAMPLE, BUILT);
+        await pod.runtime(BUILT).status(current);
+        return { pod, addresses };
+      }),
+    );
+    const [one, two] = added;
+    for (const ip of two?.addresses ?? []) expect(await one?.pod.ping(ip, 2), ip).toBe(true);
+    for (const ip of one?.addresses ?? []) expect(await two?.pod.ping(ip, 2), ip).toBe(true);
+    expect(
+      (await doctor(bed.at(1))).findings.filter(({ check, outcome }) => check === "configuration" && outcome === "bad"),
+    ).toEqual([]);
+
+    await bed.stop(1);
+    expect(await bed.podvpn(1, "agent", "--leave")).toMatchObject({ code: 0 });
+    await one?.pod.del(EXAMPLE, BUILT);
+    const { stdout } = await bed.at(1).exec(["ls", "/var/lib/cni/networks/mesh"]);
+    expect(stdout).not.toMatch(/^(?:10\.|fd00)/m);
+    await two?.pod.runtime(BUILT).gc(current, []);
+    const { stdout: other } = await bed.at(2).exec(["ls", "/var/lib/cni/networks/mesh"]);
+    expect(other).not.toMatch(/^(?:10\.|fd00)/m);
+    await capture.sync();
+    expect(await capture.packets(PLAIN_OF_AGENTS)).toEqual([]);
+    await capture.stop();
+  });
+});
+
+function holds(share: string, text: string): boolean {
+  const [prefix, address] = [parsePrefix(share), parseAddress(text)];
+  return prefix !== undefined && address !== undefined && contains(prefix, address);
+}
