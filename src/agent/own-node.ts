@@ -74,6 +74,7 @@ export class OwnNode {
       source: config.pods,
       state,
       published: own ?? this.#last,
+      last: this.#last,
       cni: config.pods.from === "cni" ? this.#sources.cniPrefixes() : [],
       now: Date.now(),
     });

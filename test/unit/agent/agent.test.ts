@@ -259,6 +259,25 @@ describe("a share of the network", () => {
     });
   });
 
+  test("is taken once, while the registry goes on to tell of the refused record before", async () => {
+    const registry = new FakeRegistry(record(2));
+    await using bench = new Bench(registry, config(NETWORK));
+    await ready(bench);
+    const own = registry.get("n1");
+    if (own === undefined) throw new Error("not published");
+    registry.refusals = [
+      { where: "nodes/n1.yaml", name: "n1", what: "overlaps n3", remedy: "take another", kept: false, record: own },
+    ];
+    registry.put(record(3, { podPrefixes: own.podPrefixes, since: (own.since ?? 0) - 1000, addresses: [] }));
+    await soon(() => expect(registry.get("n1")?.podPrefixes).not.toEqual(own.podPrefixes));
+    const taken = registry.get("n1");
+    for (const index of [4, 5, 6]) {
+      registry.put(record(index));
+      await soon(() => expect(bench.wireguard.peers).toContain(`n${index}`));
+    }
+    expect(registry.get("n1")).toEqual(taken);
+  });
+
   test("leaves what is not anybody's guarded by the first driver", async () => {
     await using bench = new Bench(new FakeRegistry(record(2)), config(NETWORK));
     await ready(bench);
