@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { Code, Fault } from "../fault.ts";
+import { sameItems } from "../net/same-items.ts";
 import { removeShared, writeShared } from "../os/shared-directory.ts";
 import { accept, type Content } from "./accept.ts";
 import { withoutContradictions } from "./conflicts.ts";
@@ -224,10 +225,6 @@ function recordIn(content: Content | undefined): NodeRecord | undefined {
 /** Whether both say the same, apart from their generation. */
 function isSame(one: NodeRecord, other: NodeRecord): boolean {
   return recordText({ ...one, generation: 0 }) === recordText({ ...other, generation: 0 });
-}
-
-function sameItems(one: readonly NodeRecord[], other: readonly NodeRecord[]): boolean {
-  return one.length === other.length && one.every((node, index) => node === other[index]);
 }
 
 function refusalsText(refusals: readonly Refusal[]): string {

@@ -2,6 +2,7 @@ import { Code, Fault } from "../fault.ts";
 import { effect } from "../os/effect.ts";
 import { requestSocket, SocketFault } from "../os/unix-socket.ts";
 import type { Device, DeviceChange, DeviceState } from "./device.ts";
+import type { PublicKey } from "./key.ts";
 import { portTaken } from "./port.ts";
 import { answerErrno, encodeSet, GET, parseGet } from "./uapi.ts";
 import {
@@ -44,8 +45,8 @@ class UserspaceDevice implements Device {
     this.name = name;
   }
 
-  async read(): Promise<DeviceState> {
-    return parseGet(await this.#request(GET));
+  async read(only?: ReadonlySet<PublicKey>): Promise<DeviceState> {
+    return parseGet(await this.#request(GET), only);
   }
 
   async apply(change: DeviceChange): Promise<void> {
