@@ -83,6 +83,23 @@ describe("an agent", () => {
     expect(bench.wireguard.applied.length).toBe(applied);
   });
 
+  test("goes by what its drivers know when the registry alone has changed, and has all read after whatever else", async () => {
+    await using bench = new Bench(new FakeRegistry(record(2)));
+    await ready(bench);
+    const { bases, failures } = bench.wireguard;
+    bench.registry.put(record(3));
+    await soon(() => expect(bench.wireguard.peers).toEqual(["n2", "n3"]));
+    expect(bases.at(-1)).toBe("known");
+    const before = bases.length;
+    bench.onUnderlay();
+    await soon(() => expect(bases.length).toBeGreaterThan(before));
+    expect(bases.at(-1)).toBe("read");
+    failures.push(new Fault(Code.kernel, "no device", "see dmesg"));
+    bench.registry.put(record(4));
+    await soon(() => expect(bench.wireguard.applied.length).toBeGreaterThan(before + 2));
+    expect(bases.slice(before + 1)).toEqual(["known", "read"]);
+  });
+
   test("lets go of everything when it is stopped, and takes nothing away", async () => {
     const bench = new Bench(new FakeRegistry(record(2)));
     await ready(bench);

@@ -1,6 +1,7 @@
 import { Agent, type AgentParts } from "../../../src/agent/agent.ts";
 import type {
   Applied,
+  ApplyBasis,
   DriverState,
   KeyChange,
   TunnelDriver,
@@ -124,6 +125,8 @@ const NOTHING: Applied = { made: [], altered: [], removed: [], started: false, o
 /** A driver that makes nothing, and fails when it is told to. */
 export class FakeDriver implements TunnelDriver {
   readonly applied: WantedTunnels[] = [];
+  /** What each apply went by. */
+  readonly bases: ApplyBasis[] = [];
   /** What the next calls of `apply` fail with, one each; then none does. */
   readonly failures: Error[] = [];
   /** What `apply` says it did. */
@@ -138,8 +141,9 @@ export class FakeDriver implements TunnelDriver {
 
   constructor(readonly name: Driver) {}
 
-  async apply(wanted: WantedTunnels): Promise<Applied> {
+  async apply(wanted: WantedTunnels, basis: ApplyBasis = "read"): Promise<Applied> {
     this.applied.push(wanted);
+    this.bases.push(basis);
     const failure = this.failures.shift();
     if (failure !== undefined) throw failure;
     const started = !this.exists;
