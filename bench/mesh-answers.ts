@@ -1,16 +1,16 @@
 // Runs inside a node of the testbed: answers the agent's probes for all of its peers, and probes it as each of them would.
 // Their addresses are the node's own (a local route), so that packets to them pass by the loopback: what the agent does
 // is what it does on a node, and only the encryption between is left out.
-//   mesh-answers.ts COUNT OWN    OWN: the agent's address in the mesh
+//   mesh-answers.ts COUNT OWN INTERVAL    OWN: the agent's address in the mesh; INTERVAL: seconds between two probes
 import { decodeProbePacket, encodeProbePacket, PROBE_LENGTH } from "../src/agent/probe/packet.ts";
 import { openUdp, type UdpSocket } from "../src/os/udp.ts";
 import { meshAddress } from "./mesh-records.ts";
 
 const PORT = 7174;
 /** Milliseconds. */
-const [INTERVAL, TICK] = [1000, 10];
+const TICK = 10;
 
-const [count, own = ""] = [Number(process.argv[2]), process.argv[3]];
+const [count, own = "", interval] = [Number(process.argv[2]), process.argv[3], Number(process.argv[4]) * 1000];
 const sockets: UdpSocket[] = [];
 for (let index = 0; index < count; index += 1) sockets.push(await answering(index));
 process.stdout.write("ready\n");
@@ -18,7 +18,7 @@ process.stdout.write("ready\n");
 let next = 0;
 const began = performance.now();
 setInterval(() => {
-  const due = Math.floor(((performance.now() - began) * count) / INTERVAL);
+  const due = Math.floor(((performance.now() - began) * count) / interval);
   for (; next < due; next += 1) {
     const sequence = Math.floor(next / count);
     const probe = encodeProbePacket({ type: "probe", session: 1, sequence, sentAt: 0n });

@@ -62,6 +62,7 @@ export class ProbeTable {
     const outgoing: Outgoing[] = [];
     const doubtful = new Set<string>();
     for (const [name, track] of this.#tracks) {
+      if (track.rests(now)) continue;
       const due = track.tick(now);
       this.#note(name, track);
       if (track.isDoubtful) doubtful.add(name);
