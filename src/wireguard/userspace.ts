@@ -34,6 +34,11 @@ export async function openUserspace(directory: string, name: string): Promise<De
   return new UserspaceDevice(directory, name);
 }
 
+/** The device of a wireguard-go that is known to run. */
+export function knownUserspace(directory: string, name: string): Device {
+  return new UserspaceDevice(directory, name);
+}
+
 /** A device over its UAPI socket. Holds nothing open: each request has a connection of its own. */
 class UserspaceDevice implements Device {
   readonly dataPlane = "userspace";

@@ -3,10 +3,11 @@ import type { Netlink } from "../../netlink/netlink.ts";
 import { applyRouteMoves } from "../../node/differences.ts";
 import { meshRoutes } from "../../node/plan.ts";
 import { deviceDirectory } from "../../node/record.ts";
+import { together } from "../../together.ts";
 import type { DeviceState } from "../../wireguard/device.ts";
 import { diff, isEmpty } from "../../wireguard/diff.ts";
 import { randomPublicKey } from "../../wireguard/keys.ts";
-import { openDevice } from "../../wireguard/open.ts";
+import { reopenDevice } from "../../wireguard/open.ts";
 import type { Applied } from "../driver.ts";
 import { lockDevice } from "./own-lock.ts";
 import { namesByKey, OwnRecord } from "./own-record.ts";
@@ -25,19 +26,19 @@ export async function applyChange(nl: Netlink, known: Known, change: WishChange)
   if (keys.size === 0) return { made: [], altered: [], removed: [], started: false, obstacles: [] };
   using _lock = await lockDevice(name);
   if ((await getLink(nl, name))?.index !== known.index) return undefined;
-  using device = await openDevice({ name, directory: deviceDirectory(name) });
+  using device = await reopenDevice(known.dataPlane, { name, directory: deviceDirectory(name) });
   if (device === undefined) return undefined;
   if (made.length > 0 && !noteNames(name, [...known.peers.values(), ...next.peers.values()])) return undefined;
 
   const difference = (actual: DeviceState) => diff(settings, actual, { now: Date.now(), dummy: randomPublicKey, lost });
   const toWrite = difference(looks ? await device.read(keys) : change.expected);
-  if (!isEmpty(toWrite)) {
-    await device.apply(toWrite);
-    if (!isEmpty(difference(await device.read(keys)))) return undefined;
-  }
+  await device.apply(toWrite);
   const [add, remove] = [meshRoutes(routes.add, known.index, table), meshRoutes(routes.remove, known.index, table)];
-  const taken = await applyRouteMoves(nl, { add, replace: [], remove });
-  if (taken.length > 0) return undefined;
+  const [seen, taken] = await together(
+    isEmpty(toWrite) ? Promise.resolve(undefined) : device.read(keys),
+    applyRouteMoves(nl, { add, replace: [], remove }),
+  );
+  if (taken.length > 0 || (seen !== undefined && !isEmpty(difference(seen)))) return undefined;
   if (removed.length > 0 && !noteNames(name, [...next.peers.values()])) return undefined;
   const written = new Set(toWrite.peers.map(({ publicKey }) => publicKey));
   const altered = kept.filter(({ publicKey, isRouted }) => isRouted || written.has(publicKey)).map((peer) => peer.name);

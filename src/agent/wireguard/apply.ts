@@ -162,15 +162,17 @@ class Application {
     const keys = new Set([...first.written, ...(second?.written ?? [])]);
     const changes = peerChanges(names, peers, first.made ? [] : states, { keys, names: routed.changed });
     const isAtRest = plan.settled && second?.state === undefined && this.#obstacles.length === 0;
-    if (isAtRest) this.#memory.know(this.#known(facts, fitting, links.first));
+    const { dataPlane } = first;
+    if (isAtRest && dataPlane !== undefined) this.#memory.know(this.#known(facts, fitting, links.first, dataPlane));
     return { ...changes, started: first.made, obstacles: this.#obstacles };
   }
 
-  #known(facts: MeshFacts, { peers }: FittingTunnels, index: number): Known {
+  #known(facts: MeshFacts, { peers }: FittingTunnels, index: number, dataPlane: DataPlane): Known {
     return {
       options: this.#options,
       facts,
       observed: this.#observed,
+      dataPlane,
       index,
       mtu: this.#mtu,
       wanted: this.#wanted,

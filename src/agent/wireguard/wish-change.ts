@@ -2,7 +2,7 @@ import { sameEndpoint } from "../../net/endpoint.ts";
 import type { Prefix } from "../../net/prefix.ts";
 import { sameItems } from "../../net/same-items.ts";
 import type { Observed } from "../../node/observe.ts";
-import type { DeviceSettings, DeviceState } from "../../wireguard/device.ts";
+import type { DataPlane, DeviceSettings, DeviceState } from "../../wireguard/device.ts";
 import { clamped, type PublicKey, sameSecret } from "../../wireguard/key.ts";
 import type { WantedTunnel, WantedTunnels } from "../driver.ts";
 import type { DeviceOptions } from "./apply.ts";
@@ -15,6 +15,7 @@ export interface Known {
   readonly options: DeviceOptions;
   readonly facts: MeshFacts;
   readonly observed: Observed;
+  readonly dataPlane: DataPlane;
   /** The device's link: another index is another device. */
   readonly index: number;
   /** Of the device, in bytes. */
