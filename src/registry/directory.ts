@@ -7,6 +7,7 @@ import { withoutContradictions } from "./conflicts.ts";
 import { LastGoodWriter, readLastGood } from "./last-good.ts";
 import { type FileAccess, lost, NodeFiles } from "./node-files.ts";
 import type { NodeRecord } from "./node-record.ts";
+import { Peace } from "./peace.ts";
 import { recordText } from "./record-text.ts";
 import type { Refusal, Registry, RegistryState } from "./registry.ts";
 import { late, within } from "./waiting.ts";
@@ -41,6 +42,7 @@ class DirectoryRegistry implements Registry {
   readonly #files: NodeFiles;
   readonly #writer: LastGoodWriter | undefined;
   readonly #over = new AbortController();
+  readonly #peace = new Peace();
   /** What was accepted last, by name. */
   #before: ReadonlyMap<string, NodeRecord> = new Map();
   #state: RegistryState = { version: "0", nodes: [], refusals: [] };
@@ -177,7 +179,7 @@ class DirectoryRegistry implements Registry {
   #accept(): void {
     const { version } = this.#files;
     if (version === this.#accepted) return;
-    this.#settle(accept(this.#files.files(), this.#before));
+    this.#settle(accept(this.#files.files(), this.#before, this.#peace));
     this.#accepted = version;
   }
 
