@@ -35,6 +35,7 @@ export const MESH_SERIES = {
   full: "full apply: guard, peers, routes, record",
   same: "full apply that finds all as it should be",
   change: "one changed node, from its file in the registry until applied",
+  work: "of that, processor time of the agent, all threads",
 } as const;
 
 const INTERFACE = "podvpn0";
@@ -45,7 +46,7 @@ async function measure({ count, rounds, registry, output }: TimingPlan): Promise
   const series = {
     [MESH_SERIES.plan]: planning(strangers, rounds),
     ...(await applying(strangers, Math.min(rounds, 8))),
-    [MESH_SERIES.change]: await changing(strangers, registry, rounds),
+    ...(await changing(strangers, registry, rounds)),
   } satisfies Series;
   writeFileSync(output, JSON.stringify(series));
 }
@@ -119,7 +120,7 @@ function benchPeer({ wireguard, underlay, podPrefixes }: NodeRecord): BenchPeer 
 }
 
 /** The agent itself; its peers are silent, and it hardly asks them, so that nothing else is under way. */
-async function changing(strangers: readonly NodeRecord[], registry: string, rounds: number): Promise<number[]> {
+async function changing(strangers: readonly NodeRecord[], registry: string, rounds: number): Promise<Series> {
   const yaml = {
     name: OWN.name,
     network: NETWORK,
@@ -141,22 +142,24 @@ async function changing(strangers: readonly NodeRecord[], registry: string, roun
   const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   while (agent.unready().length > 0) await pause(50);
   await pause(2000); // what follows from the start comes first
-  const times: number[] = [];
+  const [times, work]: [number[], number[]] = [[], []];
   for (let round = 0; round < rounds; round += 1) {
     const record = strangers[round % strangers.length];
     if (record === undefined) throw new RangeError("there are no nodes");
     applied = Promise.withResolvers();
     putRecord(registry, withMore({ ...record, generation: round + 1 }, round));
-    const start = now();
+    const [start, used] = [now(), process.cpuUsage()];
     const { altered } = await applied.promise;
     times.push(now() - start);
+    const { user, system } = process.cpuUsage(used);
+    work.push((user + system) / 1000);
     if (altered.join() !== nameOf(round % strangers.length)) throw new Error(`altered: ${altered.join()}`);
     await pause(400);
   }
   stop.abort();
   await running;
   for (const driver of parts.drivers) await driver.remove();
-  return times;
+  return { [MESH_SERIES.change]: times, [MESH_SERIES.work]: work };
 }
 
 /** The driver; each apply that has changed something is told when it is done. */

@@ -290,8 +290,9 @@ export class Agent implements AgentQueries {
 
 function sameEndpoints(one: ReadonlyMap<string, Endpoint>, other: ReadonlyMap<string, Endpoint>): boolean {
   if (one.size !== other.size) return false;
-  return [...one].every(([name, endpoint]) => {
+  for (const [name, endpoint] of one) {
     const there = other.get(name);
-    return there !== undefined && sameEndpoint(endpoint, there);
-  });
+    if (there === undefined || !sameEndpoint(endpoint, there)) return false;
+  }
+  return true;
 }
