@@ -36,7 +36,7 @@ export interface LossCost {
   readonly changes: number;
   readonly packets: number;
   readonly lost: number;
-  /** Of those: what the kernel had no room for in a queue, as this machine is no faster. */
+  /** How often the kernel had no room for something in a queue, whosever it was. */
   readonly overflowed: number;
 }
 

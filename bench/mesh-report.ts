@@ -26,12 +26,14 @@ export function meshSection({ machine, load, timings, idle, loss }: MeshMeasurem
     "### The agent among 1,000 nodes",
     `\`npm run bench -- mesh\`; ${on}; load average ${before} before and ${after} after. One agent with so many nodes in its
 registry, in a directory on this machine; WireGuard in user space. Plan, applies and the changed node are the agent's own
-code in one process, which is warm after some rounds: the first ones are in it. The changed node has another pod prefix; from the
-rename of its file until its peer is written, read back from wireguard-go and its routes are acknowledged. Milliseconds.`,
+code in one process, of which the first rounds, with code that was never called before, are in the table. The changed node
+has another pod prefix; from the rename of its file until its peer is written and read back from wireguard-go and its
+routes are acknowledged. All peers are silent then, which costs more than peers that answer. Milliseconds.`,
     timeTable(timings),
     ratioTable(ratios(timings)),
-    `At rest: the agent as it is built, all peers up, each probed through its tunnel in both directions. Their answers come from a program on the
-same node, by the loopback, so wireguard-go encrypts nothing; percent of one core, over ${"30"} seconds with 1,000 peers.`,
+    `At rest: the agent as it is built, all peers up, each probed in both directions. Their answers come from a program on the
+same node, by the loopback, so wireguard-go encrypts nothing. Percent of one core; with 1,000 peers over 30 seconds, in which
+everything is read once.`,
     idleTable(idle),
     `${loss.changes} of 1,000 nodes changed, one after the other, while ${loss.packets} datagrams went from one node to another and were answered: ${lostText(loss)}.`,
   ].join("\n\n");
@@ -68,7 +70,5 @@ function idleTable(costs: readonly IdleCost[]): string {
 }
 
 function lostText({ lost, overflowed }: LossCost): string {
-  return overflowed === 0
-    ? `${lost} were lost`
-    : `${lost} were lost, and queues of this machine overflowed ${overflowed} times`;
+  return lost === 0 ? "none was lost" : `${lost} were lost (queues of this machine overflowed ${overflowed} times)`;
 }

@@ -154,7 +154,7 @@ async function changing(strangers: readonly NodeRecord[], registry: string, roun
     const { user, system } = process.cpuUsage(used);
     work.push((user + system) / 1000);
     if (altered.join() !== nameOf(round % strangers.length)) throw new Error(`altered: ${altered.join()}`);
-    await pause(400);
+    await pause(300); // what the agent does afterwards
   }
   stop.abort();
   await running;

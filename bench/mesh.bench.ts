@@ -21,7 +21,7 @@ const RATE = 500;
 const BOUND = 100_000;
 
 const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "20" }, seconds: { type: "string", default: "30" } },
+  options: { rounds: { type: "string", default: "15" }, seconds: { type: "string", default: "30" } },
 });
 const load = () => loadavg()[0] ?? 0;
 const before = load();
