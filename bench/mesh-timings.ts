@@ -34,6 +34,8 @@ export const MESH_SERIES = {
   raw: "one raw UAPI replace of all peers",
   full: "full apply: guard, peers, routes, record",
   same: "full apply that finds all as it should be",
+  read: "apply of one changed node, everything being read",
+  known: "apply of one changed node by what is known",
   change: "one changed node, from its file in the registry until applied",
   work: "of that, processor time of the agent, all threads",
 } as const;
@@ -61,9 +63,7 @@ function planOf(nodes: readonly NodeRecord[]) {
 function planning(strangers: readonly NodeRecord[], rounds: number): number[] {
   let before = planOf(strangers);
   return Array.from({ length: rounds }, (_, round) => {
-    const changed = strangers.map((record, index) =>
-      index === round % strangers.length ? withMore(record, round) : record,
-    );
+    const changed = changedAt(strangers, round);
     const start = now();
     const after = planOf(changed);
     diffPlans(before, after);
@@ -72,6 +72,14 @@ function planning(strangers: readonly NodeRecord[], rounds: number): number[] {
     return took;
   });
 }
+
+/** One of them has another prefix besides. */
+function changedAt(strangers: readonly NodeRecord[], number: number): NodeRecord[] {
+  const at = number % strangers.length;
+  return strangers.map((record, index) => (index === at ? withMore(record, number) : record));
+}
+
+type Applies = "raw" | "full" | "same" | "read" | "known";
 
 /** Both on the same device, by turns: the driver adopts what the other has made of it. */
 async function applying(strangers: readonly NodeRecord[], rounds: number): Promise<Series> {
@@ -84,8 +92,8 @@ async function applying(strangers: readonly NodeRecord[], rounds: number): Promi
   });
   const [none, all] = [wantedOf([]), wantedOf(strangers)];
   const replacement = rawReplace(strangers.map(benchPeer));
-  const times: Record<"raw" | "full" | "same", number[]> = { raw: [], full: [], same: [] };
-  const timed = async (of: keyof typeof times, work: () => Promise<unknown>) => {
+  const times: Record<Applies, number[]> = { raw: [], full: [], same: [], read: [], known: [] };
+  const timed = async (of: Applies, work: () => Promise<unknown>) => {
     const start = now();
     await work();
     times[of].push(now() - start);
@@ -96,10 +104,15 @@ async function applying(strangers: readonly NodeRecord[], rounds: number): Promi
     await request(INTERFACE, rawReplace([]));
     await timed("full", () => driver.apply(all));
     await timed("same", () => driver.apply(all));
+    const [one, other] = [round, round + rounds].map((number) => wantedOf(changedAt(strangers, number)));
+    if (one === undefined || other === undefined) throw new RangeError("no nodes");
+    await timed("read", () => driver.apply(one));
+    await timed("known", () => driver.apply(other, "known"));
     await driver.apply(none);
   }
   await driver.remove();
-  return { [MESH_SERIES.raw]: times.raw, [MESH_SERIES.full]: times.full, [MESH_SERIES.same]: times.same };
+  const names = ["raw", "full", "same", "read", "known"] as const;
+  return Object.fromEntries(names.map((name) => [MESH_SERIES[name], times[name]]));
 }
 
 function wantedOf(nodes: readonly NodeRecord[]): WantedTunnels {
