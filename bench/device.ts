@@ -46,15 +46,15 @@ export async function measureDevice(rounds: number): Promise<Series> {
   await settle(device, settings([]));
   for (let round = 0; round < rounds; round += 1) {
     const replacement = rawReplace(peers);
-    await measure(DEVICE_SERIES.raw, () => request(replacement));
-    await request(rawReplace([]));
+    await measure(DEVICE_SERIES.raw, () => request(NAME, replacement));
+    await request(NAME, rawReplace([]));
     await measure(DEVICE_SERIES.full, () => settle(device, settings(peers)));
     await measure(DEVICE_SERIES.read, () => device.read());
     const changed = peers.with(MANY_PEERS / 2, elsewhere(peers[MANY_PEERS / 2]));
     const wanted = settings(changed);
     await measure(DEVICE_SERIES.one, () => settle(device, wanted));
     await measure(DEVICE_SERIES.none, () => settle(device, wanted));
-    await request(rawReplace([]));
+    await request(NAME, rawReplace([]));
   }
   await removeDevice(options);
   return series;
@@ -84,7 +84,7 @@ function wantedPeer(peer: BenchPeer): Peer {
 }
 
 /** What `wg setconf` would write: all in one operation, with nothing read or compared. */
-function rawReplace(peers: readonly BenchPeer[]): string {
+export function rawReplace(peers: readonly BenchPeer[]): string {
   const lines = peers.flatMap(({ publicKey, endpoint, allowedIPs }) => [
     `public_key=${Buffer.from(publicKey, "base64").toString("hex")}`,
     `endpoint=${endpoint}`,
@@ -94,8 +94,8 @@ function rawReplace(peers: readonly BenchPeer[]): string {
   return `${["set=1", "replace_peers=true", ...lines].join("\n")}\n\n`;
 }
 
-/** @throws Error when it is refused. */
-async function request(operation: string): Promise<void> {
-  const answer = await requestSocket(socketPath(NAME), operation, { timeout: 20_000 });
+/** One operation of the UAPI, on the wireguard-go of that name. @throws Error when it is refused. */
+export async function request(name: string, operation: string): Promise<void> {
+  const answer = await requestSocket(socketPath(name), operation, { timeout: 20_000 });
   if (answer.toString() !== "errno=0\n\n") throw new Error(`wireguard-go refuses: ${answer.toString()}`);
 }

@@ -16,6 +16,19 @@ export function notesOf(document: string): string {
   return at < 0 ? BEGIN : document.slice(at);
 }
 
+const SECTION = ["<!-- Written by `npm run bench -- mesh`. -->", "<!-- End of that. -->"] as const;
+
+/** The document with another section about the mesh, which the other bench keeps: it stands among the notes. Pure. */
+export function withMesh(document: string, section: string): string {
+  const [begin, end] = SECTION;
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)];
+  const kept =
+    from < 0 || to < from
+      ? [`${document.trimEnd()}\n\n`, "\n"]
+      : [document.slice(0, from), document.slice(to + end.length)];
+  return `${kept[0]}${begin}\n\n${section.trim()}\n\n${end}${kept[1]}`;
+}
+
 function readIfThere(file: string): string {
   try {
     return readFileSync(file, "utf8");
@@ -24,7 +37,8 @@ function readIfThere(file: string): string {
   }
 }
 
-async function describeMachine(): Promise<Machine> {
+/** What figures hold for. */
+export async function describeMachine(): Promise<Machine> {
   const [cpu] = cpus();
   return [
     ["date", new Date().toISOString().slice(0, 10)],

@@ -58,6 +58,9 @@ const APPLY: readonly Reason[] = ["start", "registry", "died", "underlay", "rota
 /** Reasons after which this node's record may be another one. */
 const PUBLISH: readonly Reason[] = ["start", "registry", "underlay", "rotation", "retry", "timer"];
 
+/** Reasons that say nothing of what the node has: drivers may go by what they knew. */
+const WISH: readonly Reason[] = ["registry", "health", "doubt", "names", "endpoints"];
+
 /** Reasons after which a change of keys may go on. */
 const ROTATE: readonly Reason[] = ["start", "registry", "rotation", "timer"];
 
@@ -202,10 +205,12 @@ export class Agent implements AgentQueries {
 
   async #round(reasons: ReadonlySet<Reason>): Promise<void> {
     const has = (some: readonly Reason[]) => some.some((reason) => reasons.has(reason));
-    if (has(PUBLISH)) await this.#publish();
+    const isOnly = (some: readonly Reason[]) => [...reasons].every((reason) => some.includes(reason));
+    if (has(PUBLISH)) await this.#publish(isOnly(["registry"]));
     const before = this.#planner.planned?.plan;
     this.#planner.plan(this.#registry.state);
-    await this.#look();
+    // Another wish says nothing of the tunnels that there are, and whoever comes anew has none.
+    if (before === undefined || !isOnly(["registry"])) await this.#look();
     const planned = this.#planner.plan(this.#registry.state); // gateways that were just found dead are passed by
     if (planned === undefined) return; // the registry tells when it has this node
     const isMoved = this.#chooseEndpoints(planned.plan);
@@ -213,7 +218,8 @@ export class Agent implements AgentQueries {
     // What goes to a node that has left is not guarded any more as soon as its tunnel has gone.
     if (isPlanned) this.#probes.keep(planned.plan.peers);
     if (isPlanned || isMoved || this.#wanted === undefined) this.#wanted = this.#split(planned);
-    if (isPlanned || isMoved || has(APPLY)) await this.#tunnels.apply(this.#wanted, isPlanned);
+    const basis = isOnly(WISH) ? "known" : "read";
+    if (isPlanned || isMoved || has(APPLY)) await this.#tunnels.apply(this.#wanted, isPlanned, basis);
     await this.#probe(planned.own, planned.plan.peers);
     if (has(ROTATE)) await this.#rotate(planned);
   }
@@ -223,10 +229,10 @@ export class Agent implements AgentQueries {
     else if (this.#rotator.status !== undefined) this.#reasons.addLater("rotation", ROTATION);
   }
 
-  async #publish(): Promise<void> {
+  async #publish(isSameUnderlay: boolean): Promise<void> {
     const { state } = this.#registry;
     if (state === undefined) return;
-    const isDone = await this.#own.publish(state);
+    const isDone = await this.#own.publish(state, isSameUnderlay);
     this.#publishFailures = isDone ? 0 : this.#publishFailures + 1;
     if (!isDone) this.#reasons.addLater("retry", backOff(this.#publishFailures));
   }
@@ -287,8 +293,9 @@ export class Agent implements AgentQueries {
 
 function sameEndpoints(one: ReadonlyMap<string, Endpoint>, other: ReadonlyMap<string, Endpoint>): boolean {
   if (one.size !== other.size) return false;
-  return [...one].every(([name, endpoint]) => {
+  for (const [name, endpoint] of one) {
     const there = other.get(name);
-    return there !== undefined && sameEndpoint(endpoint, there);
-  });
+    if (there === undefined || !sameEndpoint(endpoint, there)) return false;
+  }
+  return true;
 }

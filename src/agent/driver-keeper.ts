@@ -2,7 +2,7 @@ import { Fault } from "../fault.ts";
 import type { Prefix } from "../net/prefix.ts";
 import type { Driver } from "../registry/node-record.ts";
 import { backOff } from "./back-off.ts";
-import type { Applied, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "./driver.ts";
+import type { Applied, ApplyBasis, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "./driver.ts";
 import { DURATION_BOUNDS, Histogram } from "./http/histogram.ts";
 import type { AgentJournal } from "./journal.ts";
 import type { Reasons } from "./reasons.ts";
@@ -26,6 +26,8 @@ export interface ApplyContext {
   readonly planned: boolean;
   /** Whether what stood in its way has just been taken away. */
   readonly cleared?: boolean;
+  /** See {@link ApplyBasis}; "read" unless told. */
+  readonly basis?: ApplyBasis;
 }
 
 /** One driver, whatever happens to it: nothing here throws, and everything that fails is tried again. */
@@ -74,15 +76,16 @@ export class DriverKeeper implements AsyncDisposable {
   }
 
   /** Brings it to what is wanted. One that has just failed is left alone for a while, unless the plan is another one. */
-  async apply(wanted: WantedTunnels, { planned, cleared = false }: ApplyContext): Promise<void> {
+  async apply(wanted: WantedTunnels, { planned, cleared = false, basis = "read" }: ApplyContext): Promise<void> {
     const isNew = (planned && this.#wanted !== wanted) || this.#died || cleared;
+    const isKnown = this.#failure === undefined && !this.#died && !cleared && !this.#isStepping;
     if (!isNew && this.#failure !== undefined && performance.now() < this.#failure.retryAt) return;
     this.#wanted = wanted;
     this.#used = true;
     this.#died = false;
     const began = performance.now();
     try {
-      const applied = await this.#driver.apply(wanted);
+      const applied = await this.#driver.apply(wanted, isKnown ? basis : "read");
       this.#durations.observe((performance.now() - began) / 1000);
       this.#succeeded(applied, planned);
       this.#watchOver();

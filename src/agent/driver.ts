@@ -30,6 +30,13 @@ export interface WantedTunnels {
   readonly mtu?: number;
 }
 
+/** What an apply goes by. */
+export type ApplyBasis =
+  /** What there is: all of it is read. */
+  | "read"
+  /** What the last apply knew, where it knew it well: nobody has told of any change since, save of what is wanted. */
+  | "known";
+
 /** What was found to be different, and was written. */
 export interface Applied {
   /** Names of peers whose tunnels were made, altered or removed. Empty: nothing was to be done. */
@@ -90,8 +97,9 @@ export interface TunnelDriver extends AsyncDisposable {
   /**
    * Reads what is there, and writes the difference: the guard first. Adopts what an agent before this one made. What is
    * right is not touched: its packets go on. @throws Fault, NetlinkError; the guard is there all the same.
+   * @param basis "read" unless told. With "known" a driver may read no more than shows that what it wrote is there.
    */
-  apply(wanted: WantedTunnels): Promise<Applied>;
+  apply(wanted: WantedTunnels, basis?: ApplyBasis): Promise<Applied>;
   /** What is there now; undefined when there is no device. @throws Fault. */
   observe(): Promise<DriverState | undefined>;
   /** Settles when the device or its daemon has died since the last `apply`; never throws. Ends with `signal`. */

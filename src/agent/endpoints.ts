@@ -66,15 +66,13 @@ export function chooseEndpoint(before: EndpointMemory | undefined, input: Endpoi
     const memory = before ?? { searching: false, since: now, rounds: 0 };
     return { endpoint: current, names: [], askAt: now + TRY, memory };
   }
-  const options = optionsOf(input, before?.good);
   if (searching !== undefined) {
     const { trying, since, rounds } = searching;
     const until = since + patience(rounds);
-    const isUsable = trying === undefined ? options.length === 0 : isOption(options, trying);
-    if (isUsable && now < until)
+    if (now < until && isUsable(trying, input, before?.good))
       return { ...(trying && { endpoint: trying }), names: [], askAt: until, memory: searching };
   }
-  return nextTry(searching, before?.good, options, input);
+  return nextTry(searching, before?.good, optionsOf(input, before?.good), input);
 }
 
 function nextTry(
@@ -107,6 +105,11 @@ function optionsOf({ candidates, port, resolved }: EndpointInput, good: Endpoint
   return [...new Map(all.map((endpoint) => [endpointText(endpoint), endpoint])).values()];
 }
 
-function isOption(options: readonly Endpoint[], one: Endpoint): boolean {
-  return options.some((option) => sameEndpoint(option, one));
+/** Whether it is still one of the options; or whether there are still none. */
+function isUsable(trying: Endpoint | undefined, input: EndpointInput, good: Endpoint | undefined): boolean {
+  const { candidates, port, resolved } = input;
+  if (trying === undefined) return optionsOf(input, good).length === 0;
+  const { address } = trying;
+  const isKnown = candidates.some(({ host }) => host === address || resolved.get(host)?.includes(address));
+  return (isKnown && trying.port === port) || (good !== undefined && sameEndpoint(good, trying));
 }

@@ -28,6 +28,7 @@ export class OwnNode {
   readonly #sources: OwnSources;
   #last: NodeRecord | undefined;
   #error: string | undefined;
+  #underlay: readonly Address[] | undefined;
 
   constructor(sources: OwnSources) {
     this.#sources = sources;
@@ -50,9 +51,14 @@ export class OwnNode {
     return own !== undefined && hasKeyOf(own, knownKeys()) ? own : undefined;
   }
 
-  /** Publishes what is not there yet, or has changed. @returns False when that failed: to be tried again. */
-  async publish(state: RegistryState): Promise<boolean> {
+  /**
+   * Publishes what is not there yet, or has changed.
+   * @param isSameUnderlay Nobody has told that the underlay's addresses changed: they need not be read again.
+   * @returns False when that failed: to be tried again.
+   */
+  async publish(state: RegistryState, isSameUnderlay = false): Promise<boolean> {
     try {
+      if (!isSameUnderlay) this.#underlay = undefined;
       await this.#publish(state);
       if (this.#error !== undefined) this.#sources.log("info", "own record is published again");
       this.#error = undefined;
@@ -74,10 +80,12 @@ export class OwnNode {
       source: config.pods,
       state,
       published: own ?? this.#last,
+      last: this.#last,
       cni: config.pods.from === "cni" ? this.#sources.cniPrefixes() : [],
       now: Date.now(),
     });
-    const underlay = config.underlay.private === undefined ? await this.#sources.underlay() : [];
+    this.#underlay ??= config.underlay.private === undefined ? await this.#sources.underlay() : [];
+    const underlay = this.#underlay;
     const record = ownRecord(config, { keys: keys(), underlay, ...prefixes });
     if (own !== undefined && isSame(own, record)) {
       this.#last = own;

@@ -19,6 +19,8 @@ export interface PrefixFacts {
   readonly state: RegistryState;
   /** This node's record as it was published last, by this agent or the one before. */
   readonly published: NodeRecord | undefined;
+  /** What this agent itself published last: the registry may not tell of it yet, or count an older one. */
+  readonly last?: NodeRecord | undefined;
   /** The subnets of the node's network configurations, with source "cni". */
   readonly cni: readonly Prefix[];
   /** In milliseconds since 1970. */
@@ -30,19 +32,23 @@ export interface PrefixFacts {
  * the network: the one that it has, or a new one where somebody else took it before. Pure.
  * @throws Fault 7 when the network is full, or there are none.
  */
-export function ownPrefixes({ name, source, state, published, cni, now }: PrefixFacts): OwnPrefixes {
+export function ownPrefixes({ name, source, state, published, last, cni, now }: PrefixFacts): OwnPrefixes {
   if (source.from === "given") return { podPrefixes: source.prefixes };
   if (source.from === "cni") {
     if (cni.length > 0) return { podPrefixes: cni };
     throw new Fault(Code.invalidConfig, "this node has no pod prefixes", "give network or podPrefixes in agent.yaml");
   }
   const podPrefixes = sharesOf(source.cuts, name, state, published);
-  const isKept = published !== undefined && podPrefixes.every((prefix) => published.podPrefixes.includes(prefix));
-  const since = isKept ? published.since : undefined;
-  return { podPrefixes, since: since ?? nextSince(name, state, now) };
+  // The same shares were taken when they were taken first: with another time at each call, a registry that goes on to
+  // tell of an older record would be written to without end.
+  const taken = [published, last].find((record) => podPrefixes.every((one) => record?.podPrefixes.includes(one)));
+  return { podPrefixes, since: taken?.since ?? nextSince(name, state, now) };
 }
 
-/** This node's record as the registry has it, also where it is refused; undefined where there is none. Pure. */
+/**
+ * This node's record as it stands in the registry; undefined where there is none. A refused one is the newer one: what
+ * was accepted before then only goes on to count. Pure.
+ */
 export function publishedRecord(name: string, { nodes, refusals }: RegistryState): NodeRecord | undefined {
-  return nodes.find((node) => node.name === name) ?? refusals.find((refusal) => refusal.record?.name === name)?.record;
+  return refusals.find((refusal) => refusal.record?.name === name)?.record ?? nodes.find((node) => node.name === name);
 }

@@ -1,5 +1,5 @@
 import type { AgentConfig } from "../config/agent.ts";
-import { diffPlans, isSamePlan } from "../mesh/diff.ts";
+import { diffPlans, isSamePlan, withUnchanged } from "../mesh/diff.ts";
 import { differenceLines } from "../mesh/diff-lines.ts";
 import type { MeshPlan } from "../mesh/mesh-plan.ts";
 import { plan } from "../mesh/plan.ts";
@@ -56,7 +56,7 @@ export class Planner {
     const difference = diffPlans(known, after);
     for (const line of differenceLines(difference)) this.#log("info", line);
     // The same plan stays the same object: then nobody has anything to do.
-    const kept = known !== undefined && isSamePlan(difference) ? known : after;
+    const kept = known !== undefined && isSamePlan(difference) ? known : withUnchanged(known, after, difference);
     this.#memory.plan = kept;
     this.#memory.book.set(kept.peers, Date.now());
     this.#planned = { state, down: downText, own, plan: kept };

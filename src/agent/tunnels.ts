@@ -1,5 +1,5 @@
 import type { Driver } from "../registry/node-record.ts";
-import type { KeyChange, TunnelDriver, TunnelState, WantedTunnels } from "./driver.ts";
+import type { ApplyBasis, KeyChange, TunnelDriver, TunnelState, WantedTunnels } from "./driver.ts";
 import { DriverKeeper, textOf } from "./driver-keeper.ts";
 import type { Counters } from "./http/metrics.ts";
 import type { AgentJournal } from "./journal.ts";
@@ -50,7 +50,7 @@ export class Tunnels implements AsyncDisposable {
    * Side by side, each driver for itself. What one hands over to another is guarded by both until the other has it.
    * @param planned Whether the plan is another one than before.
    */
-  async apply(wanted: ReadonlyMap<Driver, WantedTunnels>, planned: boolean): Promise<void> {
+  async apply(wanted: ReadonlyMap<Driver, WantedTunnels>, planned: boolean, basis: ApplyBasis = "read"): Promise<void> {
     const before = new Map(this.#keepers.map((keeper) => [keeper.name, keeper.guarded] as const));
     const needed = this.#keepers.flatMap((keeper) => {
       const wish = wanted.get(keeper.name);
@@ -58,7 +58,7 @@ export class Tunnels implements AsyncDisposable {
     });
     await Promise.all(
       needed.map(({ keeper, wish, meanwhile }) => {
-        return keeper.apply(meanwhile === undefined ? wish : { ...wish, guarded: meanwhile }, { planned });
+        return keeper.apply(meanwhile === undefined ? wish : { ...wish, guarded: meanwhile }, { planned, basis });
       }),
     );
     const superfluous = this.#keepers.filter((keeper) => !wanted.has(keeper.name));

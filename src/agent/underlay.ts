@@ -19,9 +19,13 @@ export async function readUnderlayFacts(nl: Netlink): Promise<UnderlayFacts> {
   return { links, addresses, routes };
 }
 
-/** Calls `onChange` after each change that may make the addresses others, until disposed of. @throws NetlinkError */
+/**
+ * Calls `onChange` after each change by others that may make the addresses others, until disposed of. The agent's own
+ * are of the mesh: each route to a peer would have everything read again. @throws NetlinkError
+ */
 export function followUnderlay(nl: Netlink, onChange: () => void): Disposable {
-  return nl.subscribe([Group.link, Group.ipv4Address, Group.ipv6Address, Group.ipv4Route, Group.ipv6Route], onChange);
+  const groups = [Group.link, Group.ipv4Address, Group.ipv6Address, Group.ipv4Route, Group.ipv6Route];
+  return nl.subscribe(groups, onChange, { othersOnly: true });
 }
 
 /**

@@ -60,6 +60,15 @@ export function isSamePlan(difference: PlanDifference): boolean {
   return !forwards && lists.every((list) => list.length === 0);
 }
 
+/** The same plan, in which whoever has not changed is the very object that the plan before has: to be told by identity. Pure. */
+export function withUnchanged(before: MeshPlan | undefined, after: MeshPlan, difference: PlanDifference): MeshPlan {
+  if (before === undefined) return after;
+  const { added, changed } = difference;
+  const others = new Set([...added, ...changed.map((change) => change.after)]);
+  const kept = new Map(before.peers.map((peer) => [peer.name, peer]));
+  return { ...after, peers: after.peers.map((peer) => (others.has(peer) ? peer : (kept.get(peer.name) ?? peer))) };
+}
+
 /** What is in `after` and not in `before`, and the other way round. Pure. */
 export function listDifference<T extends string>(before: readonly T[], after: readonly T[]): ListDifference<T> {
   const old = new Set(before);

@@ -15,14 +15,15 @@ export interface Way {
 
 type Hops = readonly [...NodeRecord[], NodeRecord];
 
+/** By the records of both: many ways have a link in common, and the next plan has most of this one's records. */
+const links = new WeakMap<NodeRecord, WeakMap<NodeRecord, Link | NoLink>>();
+
 /** The whole mesh as one node sees it: which tunnels there are, and by which of them one node reaches another. */
 export class MeshView {
   /** In the order of their names. */
   readonly nodes: readonly NodeRecord[];
   readonly topology: Topology;
   readonly #sites: ReadonlyMap<string, Site>;
-  /** By the names of both; many ways have a link in common. */
-  readonly #links = new Map<string, Map<string, Link | NoLink>>();
 
   constructor(nodes: readonly NodeRecord[], { topology, down }: Pick<PlanOptions, "topology" | "down">) {
     this.nodes = nodes.toSorted(byName);
@@ -37,10 +38,10 @@ export class MeshView {
 
   /** The tunnel from `own` to `peer`, whether or not they are to {@link meet}. */
   link(own: NodeRecord, peer: NodeRecord): Link | NoLink {
-    const known = this.#links.get(own.name) ?? new Map<string, Link | NoLink>();
-    this.#links.set(own.name, known);
-    const link = known.get(peer.name) ?? linkBetween(own, peer);
-    known.set(peer.name, link);
+    const known = links.get(own) ?? new WeakMap<NodeRecord, Link | NoLink>();
+    links.set(own, known);
+    const link = known.get(peer) ?? linkBetween(own, peer);
+    known.set(peer, link);
     return link;
   }
 

@@ -58,6 +58,14 @@ export function networkAddress(prefix: Prefix): Address {
   return prefix.slice(0, prefix.indexOf("/")) as Address;
 }
 
+/** The address after the network's own: of a prefix of four addresses or more the first that a host can have. */
+export function firstHost(prefix: Prefix): Address {
+  const bytes = addressBytes(networkAddress(prefix));
+  const last = bytes.length - 1;
+  bytes[last] = (bytes[last] ?? 0) | 1;
+  return addressFromBytes(bytes);
+}
+
 /**
  * The last address that a host may have: for IPv4 the one below the broadcast address, save in a /31 (RFC 3021) and
  * /32, which have none; for IPv6 the very last.

@@ -58,4 +58,14 @@ export function decodeMessages(datagram: Uint8Array): Message[] {
   return messages;
 }
 
+/** Ports of the sockets whose requests made the changes that a datagram tells of (nlmsg_pid); 0 is the kernel itself. Pure. */
+export function portsOf(datagram: Uint8Array): Set<number> {
+  const ports = new Set<number>();
+  for (let offset = 0; offset + HEADER <= datagram.length; ) {
+    ports.add(readU32(datagram, offset + 12));
+    offset += align(Math.max(HEADER, readU32(datagram, offset)));
+  }
+  return ports;
+}
+
 const HEADER = 16;

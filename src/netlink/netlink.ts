@@ -20,6 +20,15 @@ import type { Inbox, Transport } from "./transport.ts";
  */
 export type Listener = () => void;
 
+/** Whom a {@link Listener} is told of. */
+export interface Subscription {
+  /**
+   * Not of what this process itself has changed: it knows. Of its own changes there may be so many that another's
+   * notification is dropped among them: who must not miss that looks now and then as well.
+   */
+  readonly othersOnly?: boolean;
+}
+
 /** One of the changes of a transaction. */
 export interface Change {
   readonly type: number;
@@ -44,13 +53,14 @@ export class Netlink implements Disposable {
   readonly #transport: Transport;
   readonly #exchanges = new Map<number, Exchange>();
   readonly #listeners = new Map<number, Set<Listener>>();
+  readonly #othersOnly = new Set<Listener>();
   #lastDump: Promise<void> = Promise.resolve();
   #sequence = 0;
   #closed = false;
 
   constructor(connect: (inbox: Inbox) => Transport) {
     this.#transport = connect({
-      datagram: (bytes, multicast) => this.#receive(bytes, multicast),
+      datagram: (bytes, multicast, isOwn) => this.#receive(bytes, multicast, isOwn),
       failed: (error) => this.#failed(error),
     });
     this.#transport.keepAlive(false);
@@ -109,11 +119,13 @@ export class Netlink implements Disposable {
   }
 
   /** Calls `listener` after changes in `groups` (RTNLGRP_…), until disposed of. @throws NetlinkError */
-  subscribe(groups: readonly number[], listener: Listener): Disposable {
+  subscribe(groups: readonly number[], listener: Listener, { othersOnly = false }: Subscription = {}): Disposable {
     if (this.#closed) throw closedError("subscribe");
     const leave = (): void => {
       for (const group of groups) this.#leave(group, listener);
+      this.#othersOnly.delete(listener);
     };
+    if (othersOnly) this.#othersOnly.add(listener);
     try {
       for (const group of groups) this.#join(group, listener);
     } catch (error) {
@@ -173,10 +185,10 @@ export class Netlink implements Disposable {
     );
   }
 
-  #receive(datagram: Uint8Array, multicast: boolean): void {
+  #receive(datagram: Uint8Array, multicast: boolean, isOwn: boolean): void {
     if (this.#closed) return;
     if (multicast) {
-      this.#notify();
+      this.#notify(isOwn);
       return;
     }
     try {
@@ -215,9 +227,11 @@ export class Netlink implements Disposable {
     }
   }
 
-  #notify(): void {
+  #notify(isOwn: boolean): void {
     // The same listener may have joined several groups: a datagram does not tell which one it was sent to.
-    for (const listener of new Set([...this.#listeners.values()].flatMap((set) => [...set]))) listener();
+    for (const listener of new Set([...this.#listeners.values()].flatMap((set) => [...set]))) {
+      if (!isOwn || !this.#othersOnly.has(listener)) listener();
+    }
   }
 
   #join(group: number, listener: Listener): void {

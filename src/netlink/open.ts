@@ -3,6 +3,7 @@
 import { RawNetlinkSocket } from "netlink/dist/raw.js";
 import { ignoreNetlinkOverruns } from "../os/netlink-overrun.ts";
 import { NetlinkError } from "./error.ts";
+import { portsOf } from "./message.ts";
 import { Netlink } from "./netlink.ts";
 import type { Inbox, Transport } from "./transport.ts";
 
@@ -35,12 +36,19 @@ const NETLINK_XFRM = 6;
 const NETLINK_NETFILTER = 12;
 const NETLINK_GENERIC = 16;
 
+/** Of this process's open sockets. The package never gives one to two of them, whatever their families. */
+const ports = new Set<number>();
+
 function connect(protocol: number, inbox: Inbox, operation: string): Transport {
   const socket = translated(operation, () => new RawNetlinkSocket(protocol));
+  const { port } = translated(operation, () => socket.address());
+  ports.add(port >>> 0); // the package gives it signed
   socket.on(
     "message",
     later((bytes, from) => {
-      if (from.port === 0) inbox.datagram(bytes, from.groups !== 0); // port 0 is the kernel
+      if (from.port !== 0) return; // not from the kernel
+      const multicast = from.groups !== 0;
+      inbox.datagram(bytes, multicast, multicast && [...portsOf(bytes)].every((one) => ports.has(one)));
     }),
   );
   socket.on(
@@ -63,7 +71,10 @@ function connect(protocol: number, inbox: Inbox, operation: string): Transport {
       }),
     leave: (group) => translated(`leave the netlink group ${group}`, () => socket.dropMembership(group)),
     keepAlive: (yes) => (yes ? socket.ref() : socket.unref()),
-    close: () => socket.close(),
+    close: () => {
+      ports.delete(port >>> 0);
+      socket.close();
+    },
   };
 }
 

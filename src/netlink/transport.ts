@@ -14,7 +14,10 @@ export interface Transport {
 
 /** Where a {@link Transport} delivers; never from inside one of its own methods. */
 export interface Inbox {
-  /** `multicast`: sent to a group, hence a notification even if it carries one of our sequence numbers. */
-  datagram(bytes: Uint8Array, multicast: boolean): void;
+  /**
+   * `multicast`: sent to a group, hence a notification even if it carries one of our sequence numbers.
+   * @param isOwn Of a notification: this process has made the change itself.
+   */
+  datagram(bytes: Uint8Array, multicast: boolean, isOwn: boolean): void;
   failed(error: NetlinkError): void;
 }

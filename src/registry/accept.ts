@@ -1,6 +1,7 @@
 import { NODE_NAME, NODE_NAME_EXPECTED } from "../config/agent-values.ts";
 import { compareNames, withoutContradictions } from "./conflicts.ts";
 import type { NodeRecord } from "./node-record.ts";
+import type { Peace } from "./peace.ts";
 import { lineOfField, type RecordIssue } from "./record-text.ts";
 import type { Refusal, RegistryState } from "./registry.ts";
 
@@ -22,11 +23,12 @@ const NODES = "nodes";
 /**
  * The nodes that all files together say there are. A file that is wrong by itself, or contradicts another, is refused,
  * and its node stays as it was before; a node without a file is gone. Pure.
- * @param before What was accepted last, by name.
+ * @param before What was accepted last, by name. @param peace See {@link withoutContradictions}.
  */
 export function accept(
   files: readonly NodeFile[],
   before: ReadonlyMap<string, NodeRecord>,
+  peace?: Peace,
 ): Pick<RegistryState, "nodes" | "refusals"> {
   const inOrder = [...files].sort((one, other) => compareNames(one.name, other.name));
   const names = new Set(inOrder.map(({ name }) => name));
@@ -49,7 +51,7 @@ export function accept(
     refusals.push(...issues.map((issue) => refusalOf(file.name, node, issue, kept !== undefined)));
     return kept === undefined ? [] : [{ record: kept, where: () => whereOf(file.name, undefined) }];
   });
-  const together = withoutContradictions(candidates, before);
+  const together = withoutContradictions(candidates, before, peace);
   const all = [...refusals, ...together.refusals].sort((one, other) => compareNames(one.name ?? "", other.name ?? ""));
   return { nodes: together.nodes, refusals: all };
 }

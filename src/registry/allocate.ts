@@ -3,7 +3,7 @@ import type { Cut } from "../config/agent-pods.ts";
 import { Code, Fault } from "../fault.ts";
 import { contains, type Prefix, prefixLength, prefixOf } from "../net/prefix.ts";
 import { nth, size } from "../net/range.ts";
-import { rangeOf } from "./claims.ts";
+import { claimsOf, rangeOf } from "./claims.ts";
 import { precedes } from "./conflicts.ts";
 import type { NodeRecord } from "./node-record.ts";
 import type { RegistryState } from "./registry.ts";
@@ -55,7 +55,7 @@ export function mustRecut(own: NodeRecord, state: RegistryState): boolean {
 function withoutLost(own: NodeRecord, state: RegistryState): Prefix[] {
   const before = others(own.name, state)
     .filter((other) => precedes(other, own))
-    .flatMap(({ podPrefixes }) => podPrefixes.map(rangeOf));
+    .flatMap((other) => claimsOf(other).ranges);
   return own.podPrefixes.filter((prefix) => {
     const { first, last } = rangeOf(prefix);
     return !before.some((other) => other.first <= last && first <= other.last);

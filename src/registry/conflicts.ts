@@ -1,5 +1,6 @@
 import { type Claim, claimsOf, type KeyClaim } from "./claims.ts";
 import type { NodeRecord } from "./node-record.ts";
+import type { Peace } from "./peace.ts";
 import type { Refusal } from "./registry.ts";
 import { type Claimant, type Contradiction, contradictions, Peaceful } from "./rivals.ts";
 
@@ -18,13 +19,17 @@ export interface Candidate {
  * @param candidates One for each name.
  * @param before What was accepted last of each of these nodes, without contradictions; names that are no candidate's do
  * not count.
+ * @param peace Of whoever asks again and again: finds sooner that there is no contradiction.
  */
 export function withoutContradictions(
   candidates: readonly Candidate[],
   before: ReadonlyMap<string, NodeRecord>,
+  peace?: Peace,
 ): { readonly nodes: readonly NodeRecord[]; readonly refusals: readonly Refusal[] } {
   const wanted = [...candidates].sort((one, other) => compareNames(one.record.name, other.record.name));
-  const chosen = new Map(wanted.map(({ record }) => [record.name, record]));
+  const records = wanted.map(({ record }) => record);
+  if (peace?.holds(records)) return { nodes: records, refusals: [] };
+  const chosen = new Map(records.map((record) => [record.name, record]));
   while (giveWay(chosen, before)) {
     // What took its place may contradict another one.
   }

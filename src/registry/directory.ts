@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
 import { Code, Fault } from "../fault.ts";
+import { sameItems } from "../net/same-items.ts";
 import { removeShared, writeShared } from "../os/shared-directory.ts";
 import { accept, type Content } from "./accept.ts";
 import { withoutContradictions } from "./conflicts.ts";
 import { LastGoodWriter, readLastGood } from "./last-good.ts";
 import { type FileAccess, lost, NodeFiles } from "./node-files.ts";
 import type { NodeRecord } from "./node-record.ts";
+import { Peace } from "./peace.ts";
 import { recordText } from "./record-text.ts";
 import type { Refusal, Registry, RegistryState } from "./registry.ts";
 import { late, within } from "./waiting.ts";
@@ -40,6 +42,7 @@ class DirectoryRegistry implements Registry {
   readonly #files: NodeFiles;
   readonly #writer: LastGoodWriter | undefined;
   readonly #over = new AbortController();
+  readonly #peace = new Peace();
   /** What was accepted last, by name. */
   #before: ReadonlyMap<string, NodeRecord> = new Map();
   #state: RegistryState = { version: "0", nodes: [], refusals: [] };
@@ -176,7 +179,7 @@ class DirectoryRegistry implements Registry {
   #accept(): void {
     const { version } = this.#files;
     if (version === this.#accepted) return;
-    this.#settle(accept(this.#files.files(), this.#before));
+    this.#settle(accept(this.#files.files(), this.#before, this.#peace));
     this.#accepted = version;
   }
 
@@ -224,10 +227,6 @@ function recordIn(content: Content | undefined): NodeRecord | undefined {
 /** Whether both say the same, apart from their generation. */
 function isSame(one: NodeRecord, other: NodeRecord): boolean {
   return recordText({ ...one, generation: 0 }) === recordText({ ...other, generation: 0 });
-}
-
-function sameItems(one: readonly NodeRecord[], other: readonly NodeRecord[]): boolean {
-  return one.length === other.length && one.every((node, index) => node === other[index]);
 }
 
 function refusalsText(refusals: readonly Refusal[]): string {

@@ -56,8 +56,8 @@ export function lastGoodText(nodes: readonly NodeRecord[]): string {
 const VERSION = 1;
 
 /**
- * Writes the file when it is told to, but not again and again: of what comes while it writes, or within a second after,
- * the last counts.
+ * Writes the file when it is told to, a little later, as whoever waits for the change comes first; and not again and
+ * again: of what comes while it writes, or within a second after, the last counts.
  */
 export class LastGoodWriter implements AsyncDisposable {
   #next: readonly NodeRecord[] | undefined;
@@ -86,6 +86,7 @@ export class LastGoodWriter implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
+    await this.#pause(DELAY);
     for (let nodes = this.#next; nodes !== undefined; nodes = this.#next) {
       this.#next = undefined;
       try {
@@ -95,13 +96,14 @@ export class LastGoodWriter implements AsyncDisposable {
       } catch (error) {
         this.told(error instanceof Error ? error : new Error(`${error}`));
       }
-      if (!this.#isOver) await this.#pause();
+      await this.#pause(PAUSE);
     }
   }
 
-  #pause(): Promise<void> {
+  #pause(milliseconds: number): Promise<void> {
+    if (this.#isOver) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, PAUSE);
+      const timer = setTimeout(resolve, milliseconds);
       this.#hurry = () => {
         clearTimeout(timer);
         resolve();
@@ -109,6 +111,9 @@ export class LastGoodWriter implements AsyncDisposable {
     });
   }
 }
+
+/** In milliseconds: with a thousand nodes the text alone takes some. */
+const DELAY = 50;
 
 /** In milliseconds. */
 const PAUSE = 1000;

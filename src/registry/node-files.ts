@@ -1,6 +1,7 @@
 import { Code, Fault } from "../fault.ts";
 import { listShared, mapShared, Problem, readShared, sharedFacts, type Unreadable } from "../os/shared-directory.ts";
 import { type Content, isNodeFile, type NodeFile } from "./accept.ts";
+import type { NodeRecord } from "./node-record.ts";
 import { isIssues, parseRecordText, type RecordIssue, recordText } from "./record-text.ts";
 
 /** In bytes: a record has some hundreds. */
@@ -140,8 +141,13 @@ function contentOf(bytes: Uint8Array, before: Content | undefined): Content {
   if (before !== undefined && "text" in before && before.text === text) return before;
   const record = parseRecordText(text);
   if (isIssues(record)) return { issues: record };
-  const isSame = before !== undefined && "record" in before && recordText(before.record) === recordText(record);
+  const isSame = before !== undefined && "record" in before && sameRecord(before.record, record);
   return { record: isSame ? before.record : record, text };
+}
+
+/** Their texts take a while, and an agent that changes its record changes its generation. */
+function sameRecord(one: NodeRecord, other: NodeRecord): boolean {
+  return one.generation === other.generation && recordText(one) === recordText(other);
 }
 
 function textOf(bytes: Uint8Array): string | undefined {

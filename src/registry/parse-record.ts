@@ -4,8 +4,7 @@ import { parseFields, unknownKeys } from "../config/fields.ts";
 import { isObject, kindOf, parseItem } from "../config/hub-item.ts";
 import { type Issue, pathOf } from "../config/issues.ts";
 import { type Address, family } from "../net/address.ts";
-import { contains, networkAddress, type Prefix, prefixLength } from "../net/prefix.ts";
-import { nth } from "../net/range.ts";
+import { contains, firstHost, networkAddress, type Prefix, prefixLength } from "../net/prefix.ts";
 import type { Driver, IpsecIdentity, NodeRecord, WireguardIdentity } from "./node-record.ts";
 import { ipsecIdentityFields, recordFields, underlayFields, wireguardIdentityFields } from "./record-fields.ts";
 
@@ -93,7 +92,7 @@ export function firstAddresses(podPrefixes: readonly Prefix[]): Address[] {
     const prefix = podPrefixes.find((candidate) => family(candidate) === version);
     if (prefix === undefined) return [];
     const bits = version === 4 ? 32 : 128;
-    return prefixLength(prefix) >= bits - 1 ? [networkAddress(prefix)] : [nth(prefix, 1n)];
+    return prefixLength(prefix) >= bits - 1 ? [networkAddress(prefix)] : [firstHost(prefix)];
   });
 }
 

@@ -77,8 +77,11 @@ export interface Device extends Disposable {
   /** Of the interface as it was made: wireguard-go keeps it for its socket when the interface is renamed or moved. */
   readonly name: string;
   readonly dataPlane: DataPlane;
-  /** All of it; of a large device in one consistent list, however many messages it takes. @throws Fault 102. */
-  read(): Promise<DeviceState>;
+  /**
+   * All of it; of a large device in one consistent list, however many messages it takes.
+   * @param only Of its peers these alone: the others cost next to nothing. @throws Fault 102.
+   */
+  read(only?: ReadonlySet<PublicKey>): Promise<DeviceState>;
   /** Writes the change, in order, and nothing else. Of no effect when it is empty. @throws Fault 102. */
   apply(change: DeviceChange): Promise<void>;
 }

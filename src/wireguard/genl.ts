@@ -85,9 +85,9 @@ function sockaddr({ address, port }: Endpoint): Uint8Array {
 /**
  * The state in the answers to {@link getDevice}: what is the device's own is in the first alone, and the last peer of one
  * may go on in the next, with more allowed IPs. What is not known here is passed over.
- * @throws RangeError for what the kernel never sends; it tells no value.
+ * @param only The peers that are wanted; absent: all. @throws RangeError for what the kernel never sends; it tells no value.
  */
-export function deviceState(answers: readonly Attributes[]): DeviceState {
+export function deviceState(answers: readonly Attributes[], only?: ReadonlySet<PublicKey>): DeviceState {
   const [first = new Map()] = answers;
   const privateKey = secretOf(first, WGDEVICE_A_PRIVATE_KEY);
   const peers = new Map<PublicKey, PeerState>();
@@ -95,6 +95,7 @@ export function deviceState(answers: readonly Attributes[]): DeviceState {
     for (const element of parseList(answer.get(WGDEVICE_A_PEERS) ?? NOTHING)) {
       const attributes = parseAttributes(element);
       const publicKey = publicKeyFrom(attributes.get(WGPEER_A_PUBLIC_KEY) ?? NOTHING);
+      if (only?.has(publicKey) === false) continue;
       const before = peers.get(publicKey) ?? peerState(publicKey, attributes);
       peers.set(publicKey, { ...before, allowedIPs: before.allowedIPs.concat(allowedIPsOf(attributes)) });
     }

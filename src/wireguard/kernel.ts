@@ -6,6 +6,7 @@ import { openGeneric, openRoute } from "../netlink/open.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
 import type { Device, DeviceChange, DeviceState } from "./device.ts";
 import { deviceState, getDevice, setDevice, WIREGUARD_FAMILY } from "./genl.ts";
+import type { PublicKey } from "./key.ts";
 import { portTaken } from "./port.ts";
 
 /**
@@ -76,9 +77,9 @@ class KernelDevice implements Device {
     this.#family = family;
   }
 
-  async read(): Promise<DeviceState> {
+  async read(only?: ReadonlySet<PublicKey>): Promise<DeviceState> {
     const operation = `read the WireGuard device ${this.name}`;
-    return deviceState(await dumpFamily(this.#nl, this.#family, getDevice(this.#index), operation));
+    return deviceState(await dumpFamily(this.#nl, this.#family, getDevice(this.#index), operation), only);
   }
 
   async apply(change: DeviceChange): Promise<void> {

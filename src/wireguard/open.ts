@@ -4,7 +4,7 @@ import { openRoute } from "../netlink/open.ts";
 import { inNetns, type Netns } from "../os/namespace.ts";
 import type { DataPlane, Device } from "./device.ts";
 import { createKernel, kernelRefusal, openKernel, removeKernel } from "./kernel.ts";
-import { createUserspace, openUserspace } from "./userspace.ts";
+import { createUserspace, knownUserspace, openUserspace } from "./userspace.ts";
 import { hasPidFile, requireWireguardGo, stopWireguardGo, trimDeviceLog } from "./wireguard-go.ts";
 
 /** Which device. */
@@ -38,6 +38,17 @@ export async function openDevice(options: DeviceOptions): Promise<Device | undef
   // Without its pid file a wireguard-go is looked for among all processes: not where there can be none.
   const possible = hasPidFile(directory) || (await linkOf(options)) !== undefined;
   return possible ? openUserspace(directory, name) : undefined;
+}
+
+/**
+ * The device that {@link openDevice} has found before, without looking for it again: its link is still the one that it
+ * was, and a wireguard-go's goes with it. One that hangs does not answer then. @throws NetlinkError.
+ */
+export async function reopenDevice(
+  dataPlane: DataPlane,
+  { name, directory }: DeviceOptions,
+): Promise<Device | undefined> {
+  return dataPlane === "kernel" ? await openKernel(name) : knownUserspace(directory, name);
 }
 
 /**

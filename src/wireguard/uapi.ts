@@ -4,7 +4,7 @@ import { type Endpoint, endpointText, parseEndpoint } from "../net/endpoint.ts";
 import { type Prefix, parsePrefix } from "../net/prefix.ts";
 import { Secret } from "../secret.ts";
 import type { DeviceChange, DeviceState, PeerChange, PeerState } from "./device.ts";
-import { KEY_LENGTH, publicKeyBytes, publicKeyFrom } from "./key.ts";
+import { KEY_LENGTH, type PublicKey, publicKeyBytes, publicKeyFrom } from "./key.ts";
 import { type Limits, splitChange } from "./split.ts";
 
 // The configuration protocol of the user-space implementations (https://www.wireguard.com/xplatform/): lines of
@@ -71,19 +71,36 @@ export function answerErrno(answer: string): string | undefined {
 /**
  * The state in the answer to {@link GET}. Keys of newer versions are passed over. An endpoint that is not an address and
  * a port (one with a zone) is left out: where that peer is we cannot say.
+ * @param only The peers that are wanted, all others being passed over unread; absent: all.
  * @throws Fault 102 for an errno, and for what is no answer.
  */
-export function parseGet(answer: string): DeviceState {
+export function parseGet(answer: string, only?: ReadonlySet<PublicKey>): DeviceState {
   const errno = answerErrno(answer);
   if (errno !== undefined) throw new Fault(Code.kernel, `wireguard-go refuses to be read (${errno})`, RESTART);
-  const [device = new Map(), ...peers] = sections(answer);
+  const wanted = only && new Set([...only].map((key) => hex(publicKeyBytes(key))));
+  const starts = peerStarts(answer);
+  const device = section(answer.slice(0, starts[0]));
   const privateKey = secretKey(device.get("private_key"));
   return {
     ...(privateKey === undefined ? {} : { privateKey }),
     listenPort: integer(device, "listen_port", 65_535),
     fwmark: integer(device, "fwmark", 0xffff_ffff),
-    peers: peers.map(peerState),
+    peers: starts.flatMap((start, index) => {
+      if (wanted !== undefined && !wanted.has(answer.slice(start + PEER.length, answer.indexOf("\n", start))))
+        return [];
+      return [peerState(section(answer.slice(start, starts[index + 1])))];
+    }),
   };
+}
+
+/** How a peer begins. */
+const PEER = "public_key=";
+
+/** Where each peer begins. */
+function peerStarts(answer: string): number[] {
+  const starts: number[] = answer.startsWith(PEER) ? [0] : [];
+  for (let at = answer.indexOf(`\n${PEER}`); at >= 0; at = answer.indexOf(`\n${PEER}`, at + 1)) starts.push(at + 1);
+  return starts;
 }
 
 const RESTART = "see its log; when it is stopped, the next ADD or CHECK starts it anew";
@@ -91,24 +108,19 @@ const RESTART = "see its log; when it is stopped, the next ADD or CHECK starts i
 /** The values of one device or peer by key, each key's in the order of the answer. */
 type Section = Map<string, string[]>;
 
-/** The device's section, then one for each peer. */
-function sections(answer: string): Section[] {
-  let section: Section = new Map();
-  const all = [section];
-  for (const text of answer.split("\n")) {
-    if (text === "" || text.startsWith("errno=")) continue;
-    const equals = text.indexOf("=");
+/** What the device or a peer has. */
+function section(text: string): Section {
+  const values: Section = new Map();
+  for (const line of text.split("\n")) {
+    if (line === "" || line.startsWith("errno=")) continue;
+    const equals = line.indexOf("=");
     if (equals < 1) throw unreadable("a line is not key=value");
-    const key = text.slice(0, equals);
-    if (key === "public_key") {
-      section = new Map();
-      all.push(section);
-    }
-    const values = section.get(key);
-    if (values === undefined) section.set(key, [text.slice(equals + 1)]);
-    else values.push(text.slice(equals + 1));
+    const key = line.slice(0, equals);
+    const before = values.get(key);
+    if (before === undefined) values.set(key, [line.slice(equals + 1)]);
+    else before.push(line.slice(equals + 1));
   }
-  return all;
+  return values;
 }
 
 function peerState(peer: Section): PeerState {

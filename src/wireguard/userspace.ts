@@ -2,6 +2,7 @@ import { Code, Fault } from "../fault.ts";
 import { effect } from "../os/effect.ts";
 import { requestSocket, SocketFault } from "../os/unix-socket.ts";
 import type { Device, DeviceChange, DeviceState } from "./device.ts";
+import type { PublicKey } from "./key.ts";
 import { portTaken } from "./port.ts";
 import { answerErrno, encodeSet, GET, parseGet } from "./uapi.ts";
 import {
@@ -33,6 +34,11 @@ export async function openUserspace(directory: string, name: string): Promise<De
   return new UserspaceDevice(directory, name);
 }
 
+/** The device of a wireguard-go that is known to run. */
+export function knownUserspace(directory: string, name: string): Device {
+  return new UserspaceDevice(directory, name);
+}
+
 /** A device over its UAPI socket. Holds nothing open: each request has a connection of its own. */
 class UserspaceDevice implements Device {
   readonly dataPlane = "userspace";
@@ -44,8 +50,8 @@ class UserspaceDevice implements Device {
     this.name = name;
   }
 
-  async read(): Promise<DeviceState> {
-    return parseGet(await this.#request(GET));
+  async read(only?: ReadonlySet<PublicKey>): Promise<DeviceState> {
+    return parseGet(await this.#request(GET), only);
   }
 
   async apply(change: DeviceChange): Promise<void> {

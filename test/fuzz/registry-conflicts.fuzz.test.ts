@@ -4,6 +4,7 @@ import { family } from "../../src/net/address.ts";
 import { overlaps } from "../../src/net/prefix.ts";
 import { compareNames, withoutContradictions } from "../../src/registry/conflicts.ts";
 import type { NodeRecord } from "../../src/registry/node-record.ts";
+import { Peace } from "../../src/registry/peace.ts";
 import { record, wireguardKey } from "../unit/registry/support.ts";
 
 function byName(records: readonly NodeRecord[]): Map<string, NodeRecord> {
@@ -139,4 +140,22 @@ describe("whatever nodes come together", () => {
       { numRuns: 1000 },
     );
   });
+});
+
+test("who asks again and again of nearly the same nodes hears the same as who asks for the first time", () => {
+  fc.assert(
+    fc.property(fc.array(crowd(), { minLength: 1, maxLength: 12 }), fc.array(fc.boolean()), (crowds, kept) => {
+      const peace = new Peace();
+      let before: readonly NodeRecord[] = [];
+      for (const [index, next] of crowds.entries()) {
+        // Often only some come, and the rest stays the very same.
+        const names = new Set(next.map(({ name }) => name));
+        const records = kept[index] ? [...before.filter(({ name }) => !names.has(name)), ...next] : next;
+        const candidates = records.map((one) => ({ record: one, where: () => one.name }));
+        const result = withoutContradictions(candidates, byName(before), peace);
+        expect(result).toEqual(withoutContradictions(candidates, byName(before)));
+        before = result.nodes;
+      }
+    }),
+  );
 });

@@ -1,11 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { WantedTunnel, WantedTunnels } from "../../src/agent/driver.ts";
-import { parseAddress } from "../../src/net/address.ts";
-import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
+import type { ApplyBasis, WantedTunnel, WantedTunnels } from "../../src/agent/driver.ts";
 import { echo } from "../../src/testbed/traffic.ts";
-import { randomPublicKey } from "../../src/wireguard/keys.ts";
 import { DriverBed } from "../netns/support/driver-bed.ts";
 import { reaches, Streams } from "../netns/support/driver-suite.ts";
+import { stranger } from "../netns/support/stranger.ts";
 import { shownDevice } from "../netns/support/wg.ts";
 import { wireguardKind } from "../netns/support/wireguard-kind.ts";
 
@@ -36,9 +34,9 @@ describe("a thousand peers of the WireGuard driver", () => {
     annotate,
   }) => {
     const took: string[] = [];
-    const timed = async (what: string, peers: readonly WantedTunnel[]) => {
+    const timed = async (what: string, peers: readonly WantedTunnel[], basis: ApplyBasis = "read") => {
       const begin = performance.now();
-      const applied = await one().apply(wanted(peers));
+      const applied = await one().apply(wanted(peers), basis);
       took.push(`${what} ${(performance.now() - begin).toFixed(0)} ms`);
       return applied;
     };
@@ -54,6 +52,14 @@ describe("a thousand peers of the WireGuard driver", () => {
     expect(applied).toMatchObject({ made: [], altered: ["s500"], removed: [] });
     expect((await one().effects()).length).toBeLessThan(10);
 
+    const again = strangers.with(500, stranger(500, ["10.1.201.0/24"], changed[500]?.peer.wireguard?.publicKey));
+    expect(await timed("one changes of those that are known", again, "known")).toMatchObject({ altered: ["s500"] });
+    expect(await one().effects()).toEqual([
+      expect.stringContaining("uapi set"),
+      expect.stringContaining("add the unicast route to 10.1.201.0/24"),
+      expect.stringContaining("remove the unicast route to 10.1.200.0/24"),
+    ]);
+
     const { removed } = await timed("all go", []);
     expect(removed).toHaveLength(COUNT);
     expect((await one().node.exec(["ip", "-4", "route"])).stdout).not.toContain("10.1.200.0/24 dev");
@@ -61,29 +67,3 @@ describe("a thousand peers of the WireGuard driver", () => {
     await annotate(took.join(", "));
   });
 });
-
-/** A node that nobody has ever seen. */
-function stranger(index: number, prefixes: readonly string[]): WantedTunnel {
-  const address = parseAddress(`192.0.${2 + (index >> 8)}.${index & 255}`);
-  if (address === undefined) throw new TypeError("no address");
-  return {
-    peer: {
-      name: `s${index}`,
-      driver: "wireguard",
-      candidates: [],
-      prefixes: prefixes.map(prefix),
-      localPrefixes: [],
-      probes: [],
-      initiates: true,
-      keepalive: 0,
-      wireguard: { publicKey: randomPublicKey(), port: 51_820 },
-    },
-    endpoint: { address, port: 51_820 },
-  };
-}
-
-function prefix(text: string): Prefix {
-  const parsed = parsePrefix(text);
-  if (parsed === undefined) throw new TypeError(text);
-  return parsed;
-}

@@ -12,7 +12,7 @@ import {
 } from "../../src/netlink/addresses.ts";
 import { attribute, u32Of } from "../../src/netlink/attributes.ts";
 import { cString } from "../../src/netlink/bytes.ts";
-import { waitForAddress, waitForLink } from "../../src/netlink/events.ts";
+import { Group, waitForAddress, waitForLink } from "../../src/netlink/events.ts";
 import { commandFamily, dumpFamily, findFamily } from "../../src/netlink/generic.ts";
 import { addLink, deleteLink, getLink, type Link, listLinks, moveLink, setLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
@@ -40,6 +40,7 @@ import {
 } from "../../src/netlink/xfrm.ts";
 import { inNetns } from "../../src/os/namespace.ts";
 import { BareNetns } from "./support/bare-netns.ts";
+import { eventually } from "./support/eventually.ts";
 
 // Each test has a network namespace of its own, without a name; what we do there is compared with what iproute2 sees,
 // and the other way round. `ip` is the judge: it shares no code with us.
@@ -834,6 +835,22 @@ describe("a socket", () => {
     );
     expect({ signal, status }).toEqual({ signal: null, status: 1 });
     expect(stderr).toContain("Error: of the listener");
+  });
+
+  test("tells who wants others' changes alone of those by ip(8), and not of our own over whichever socket", async () => {
+    const all: string[] = [];
+    const others: string[] = [];
+    const { index } = await pair();
+    nl.subscribe([Group.ipv4Address], () => all.push("told"));
+    nl.subscribe([Group.ipv4Address], () => others.push("told"), { othersOnly: true });
+    using second = inNetns(bare.netns, openRoute);
+    const entry = { index, prefixLength: 32, scope: "universe", flags: [] } as const;
+    await addAddress(nl, { ...entry, address: address("10.40.0.1") });
+    await addAddress(second, { ...entry, address: address("10.40.0.2") });
+    await eventually("two changes are told", 5000, () => all.length === 2);
+    expect(others).toEqual([]);
+    run("ip address add 10.40.0.3/32 dev p0");
+    await eventually("the third is told to both", 5000, () => all.length === 3 && others.length === 1);
   });
 
   test("is refused after it was closed", async () => {

@@ -1,4 +1,5 @@
 import type { Address } from "../../net/address.ts";
+import { sameItems } from "../../net/same-items.ts";
 import type { Health, HealthLimits } from "./health.ts";
 import { decodeProbePacket, encodeProbePacket } from "./packet.ts";
 import { bitsFrom, type Received, received } from "./received.ts";
@@ -49,7 +50,7 @@ export class ProbeTable {
     this.#owners.clear();
     for (const [index, { name, probes }] of probed.entries()) {
       for (const address of probes) this.#owners.set(address, name);
-      if (sameAddresses(this.#tracks.get(name)?.addresses, probes)) continue;
+      if (sameItems(this.#tracks.get(name)?.addresses ?? [], probes)) continue;
       // Not all at the same moment.
       const first = now + (this.pace.interval * (index % PHASES)) / PHASES;
       this.#tracks.set(name, new Track(probes, this.session, this.pace, this.limits, first));
@@ -67,6 +68,7 @@ export class ProbeTable {
     const outgoing: Outgoing[] = [];
     const doubtful = new Set<string>();
     for (const [name, track] of this.#tracks) {
+      if (track.rests(now)) continue;
       const due = track.tick(now);
       this.#note(name, track);
       if (track.isDoubtful) doubtful.add(name);
@@ -160,7 +162,3 @@ export class ProbeTable {
 
 /** Ticks of an interval over which peers are spread. */
 const PHASES = 4;
-
-function sameAddresses(one: readonly Address[] | undefined, other: readonly Address[]): boolean {
-  return one?.length === other.length && one.every((address, index) => address === other[index]);
-}

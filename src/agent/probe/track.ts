@@ -46,6 +46,8 @@ export class Track {
   #downAt = 0;
   #nextAt: number;
   readonly #answeredBy = new Map<Address, number>();
+  /** Until then a tick finds nothing to do, unless something happens. */
+  #restsUntil = Number.NEGATIVE_INFINITY;
 
   /** @param first When the first probe is due. */
   constructor(
@@ -58,8 +60,19 @@ export class Track {
     this.#nextAt = first;
   }
 
+  /** Whether a tick would find nothing to do: with a thousand peers that are well nearly all of them would. */
+  rests(now: number): boolean {
+    return now < this.#restsUntil;
+  }
+
   /** The probe that is due now, and where it goes; to be called at least four times a second. */
   tick(now: number): { readonly address: Address; readonly probe: Probe } | undefined {
+    const due = this.#tick(now);
+    this.#rest();
+    return due;
+  }
+
+  #tick(now: number): { readonly address: Address; readonly probe: Probe } | undefined {
     this.#window = withLost(this.#window, now, patienceFor(this.#roundTrip));
     this.#judge(now);
     if (now >= this.#nextAt) this.#plan(now);
@@ -84,6 +97,7 @@ export class Track {
     this.#window = withAnswer(this.#window, answer.sequence, answer.received);
     // When a tunnel comes up, all that waited for it comes together: that is looked at when it is all there.
     if (this.#health !== "down") this.#judge(now);
+    this.#rest();
   }
 
   /** A probe of the peer's own has come: so at least its packets come here. */
@@ -102,7 +116,9 @@ export class Track {
 
   /** Probes at once: there is another way to the peer, or it has just said something. */
   hurry(now: number): void {
-    if (this.#health === "down") this.#nextAt = Math.min(this.#nextAt, now);
+    if (this.#health !== "down") return;
+    this.#nextAt = Math.min(this.#nextAt, now);
+    this.#rest();
   }
 
   /** Time that passed while we ourselves were stopped: no silence of the peer's. @param lost Milliseconds. */
@@ -112,6 +128,7 @@ export class Track {
     if (this.#answeredAt !== undefined) this.#answeredAt += lost;
     if (this.#heardAt !== undefined) this.#heardAt += lost;
     for (const [address, at] of this.#answeredBy) this.#answeredBy.set(address, at + lost);
+    this.#rest();
   }
 
   /** Whether something is overdue, and it is not known yet that the peer is down. */
@@ -152,6 +169,15 @@ export class Track {
     // What was lost while there was no tunnel says nothing of how it is now.
     if (before !== "degraded" && this.#health === "up") this.#window = sinceLoss(this.#window);
     if (before === "down" && this.#health === "degraded") this.#window = this.#window.slice(-PROOF);
+  }
+
+  /** Until the next probe, until an answer is late, or until the peer has been silent for too long: whatever is first. */
+  #rest(): void {
+    const waiting = this.#window.find(({ state }) => state === "waiting");
+    const lateAt = waiting === undefined ? Number.POSITIVE_INFINITY : waiting.at + patienceFor(this.#roundTrip);
+    const downAt = (this.#answeredAt ?? this.#firstAt ?? Number.POSITIVE_INFINITY) + this.limits.downAfter;
+    const isBusy = this.#isChanging || this.#health === "down";
+    this.#restsUntil = isBusy ? Number.NEGATIVE_INFINITY : Math.min(this.#nextAt, lateAt, downAt);
   }
 
   /** Whether the health may be another one soon: then it is asked for faster. */

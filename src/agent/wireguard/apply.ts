@@ -14,9 +14,9 @@ import {
   sameRule,
 } from "../../node/observe.ts";
 import { meshRefusals, meshRules, recordedTable } from "../../node/plan.ts";
-import { AGENT_NETWORK, DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord } from "../../node/record.ts";
+import { AGENT_NETWORK, readDeviceRecord } from "../../node/record.ts";
 import { removeOtherDevice } from "../../node/remove.ts";
-import { type Lock, lockDirectory } from "../../os/lock.ts";
+import type { Lock } from "../../os/lock.ts";
 import { trace } from "../../os/trace.ts";
 import type { Secret } from "../../secret.ts";
 import { together } from "../../together.ts";
@@ -24,15 +24,17 @@ import type { DataPlane } from "../../wireguard/device.ts";
 import { publicKeyOf } from "../../wireguard/keys.ts";
 import type { Applied, WantedTunnels } from "../driver.ts";
 import { deviceMtu } from "./device-mtu.ts";
-import { type FittingTunnels, fittingTunnels } from "./fitting.ts";
+import { type FittingTunnels, fittingTunnels, type MeshFacts } from "./fitting.ts";
 import { forwardingNeeds, letForward } from "./forward.ts";
 import type { Memory } from "./memory.ts";
+import { lockDevice } from "./own-lock.ts";
 import { namesByKey, OwnRecord } from "./own-record.ts";
 import { routePeers, routesBySlot } from "./peer-routes.ts";
 import { peerChanges, peerNames } from "./report.ts";
 import { SlotDevice } from "./slot-device.ts";
 import { planSlots, type WantedDevice } from "./slot-plan.ts";
 import { secondName } from "./slots.ts";
+import type { Known } from "./wish-change.ts";
 
 /** What the devices of the driver are made with. */
 export interface DeviceOptions {
@@ -69,6 +71,7 @@ export async function applyTunnels(
   memory: Memory,
 ): Promise<Applied> {
   const began = process.cpuUsage();
+  memory.know(undefined); // until it is known again
   using lock = await lockDevice(options.interface);
   const application = new Application(nl, options, wanted, memory, lock, await observeNode(nl));
   const applied = await application.run();
@@ -91,6 +94,8 @@ class Application {
   readonly #record: OwnRecord;
   readonly #second: string;
   readonly #obstacles: string[] = [];
+  /** Of the devices, in bytes. */
+  #mtu = 0;
 
   constructor(
     nl: Netlink,
@@ -112,7 +117,8 @@ class Application {
 
   async run(): Promise<Applied> {
     const { interface: name, table } = this.#options;
-    const fitting = fittingTunnels(this.#wanted, await this.#facts());
+    const facts = await this.#facts();
+    const fitting = fittingTunnels(this.#wanted, facts);
     this.#obstacles.push(...fitting.obstacles);
     await this.#guard(fitting, this.#record.before?.otherDevices ?? []);
     trace("guard of the mesh set");
@@ -155,7 +161,24 @@ class Application {
     this.#record.write({ peerNames: namesByKey(peerNames(peers, Object.fromEntries(names), left)) });
     const keys = new Set([...first.written, ...(second?.written ?? [])]);
     const changes = peerChanges(names, peers, first.made ? [] : states, { keys, names: routed.changed });
+    const isAtRest = plan.settled && second?.state === undefined && this.#obstacles.length === 0;
+    const { dataPlane } = first;
+    if (isAtRest && dataPlane !== undefined) this.#memory.know(this.#known(facts, fitting, links.first, dataPlane));
     return { ...changes, started: first.made, obstacles: this.#obstacles };
+  }
+
+  #known(facts: MeshFacts, { peers }: FittingTunnels, index: number, dataPlane: DataPlane): Known {
+    return {
+      options: this.#options,
+      facts,
+      observed: this.#observed,
+      dataPlane,
+      index,
+      mtu: this.#mtu,
+      wanted: this.#wanted,
+      tunnels: new Map(this.#wanted.tunnels.map((tunnel) => [tunnel.peer.name, tunnel])),
+      peers: new Map(peers.map((peer) => [peer.name, peer])),
+    };
   }
 
   async #facts() {
@@ -218,6 +241,7 @@ class Application {
   ): Promise<{ readonly first: number; readonly second: number | undefined }> {
     const { interface: name, dataplane } = this.#options;
     const { mtu, obstacle } = deviceMtu(this.#wanted, fitting, this.#observed, name);
+    this.#mtu = mtu;
     if (obstacle !== undefined) this.#obstacles.push(obstacle);
     const link = { dataplane, mtu, addresses: this.#wanted.addresses };
     const index = await first.setUp(this.#nl, plan.first, { ...link, lockFd: this.#lock.fd });
@@ -265,14 +289,6 @@ class Application {
     await removeOtherDevice(this.#second);
     await this.#guard(fitting, []);
   }
-}
-
-/** @throws Fault 11 when another call holds the device for too long. */
-async function lockDevice(name: string): Promise<Lock> {
-  const directory = deviceDirectory(name);
-  const lock = await lockDirectory(directory, { create: true, wait: DEVICE_LOCK_WAIT });
-  if (lock === undefined) throw new Fault(Code.internal, `${directory} was not made`, "report this");
-  return lock;
 }
 
 function nameTaken(name: string): Fault {

@@ -7,10 +7,12 @@ import { removeLocked } from "../../node/remove.ts";
 import { lockDirectory } from "../../os/lock.ts";
 import type { Secret } from "../../secret.ts";
 import type { DataPlane } from "../../wireguard/device.ts";
-import type { Applied, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "../driver.ts";
-import { applyTunnels } from "./apply.ts";
+import type { Applied, ApplyBasis, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "../driver.ts";
+import { applyTunnels, type DeviceOptions } from "./apply.ts";
+import { applyChange } from "./apply-change.ts";
 import { Memory } from "./memory.ts";
 import { observeTunnels } from "./observe.ts";
+import { wishChange } from "./wish-change.ts";
 
 /** How the driver's devices are made. */
 export interface WireguardDriverOptions {
@@ -47,12 +49,13 @@ class WireguardDriver implements TunnelDriver {
     this.#options = options;
   }
 
-  apply(wanted: WantedTunnels): Promise<Applied> {
-    return this.#exclusive(() => {
-      const { privateKey, nextPrivateKey, fwmark = 0, ...options } = this.#options;
+  apply(wanted: WantedTunnels, basis: ApplyBasis = "read"): Promise<Applied> {
+    return this.#exclusive(async () => {
+      const { privateKey, nextPrivateKey, fwmark = 0, ...rest } = this.#options;
       const next = nextPrivateKey?.();
-      const keys = { privateKey: privateKey(), ...(next && { nextPrivateKey: next }) };
-      return applyTunnels(this.#netlink(), { ...options, fwmark, ...keys }, wanted, this.#memory);
+      const options = { ...rest, fwmark, privateKey: privateKey(), ...(next && { nextPrivateKey: next }) };
+      const applied = basis === "known" ? await this.#applyChange(wanted, options) : undefined;
+      return applied ?? (await applyTunnels(this.#netlink(), options, wanted, this.#memory));
     });
   }
 
@@ -96,6 +99,7 @@ class WireguardDriver implements TunnelDriver {
       using lock = await lockDirectory(deviceDirectory(name), { create: true, wait: DEVICE_LOCK_WAIT });
       const record = lock === undefined ? undefined : readDeviceRecord(name);
       this.#memory.devices(new Map());
+      this.#memory.know(undefined);
       // Without a record (somebody has cleared /run) it is found by its marks; one with another network is not ours.
       if (record === undefined || record.network === AGENT_NETWORK) await removeLocked(this.#netlink(), name);
     });
@@ -105,6 +109,17 @@ class WireguardDriver implements TunnelDriver {
     await this.#turn;
     this.#socket?.close();
     this.#socket = undefined;
+  }
+
+  /** Of what has changed, and no more; undefined where that cannot be told, or is not enough. */
+  async #applyChange(wanted: WantedTunnels, options: DeviceOptions): Promise<Applied | undefined> {
+    const { known } = this.#memory;
+    const change = known && wishChange(known, wanted, options);
+    if (known === undefined || change === undefined) return undefined;
+    this.#memory.know(undefined); // also when it fails
+    const applied = await applyChange(this.#netlink(), known, change);
+    if (applied !== undefined) this.#memory.know(change.next);
+    return applied;
   }
 
   #netlink(): Netlink {

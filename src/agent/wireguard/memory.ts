@@ -4,6 +4,7 @@ import { type PublicKey, sameSecret } from "../../wireguard/key.ts";
 import type { KeyChange } from "../driver.ts";
 import { Quiet } from "./quiet.ts";
 import type { SlotPlan } from "./slot-plan.ts";
+import type { Known } from "./wish-change.ts";
 
 /** Milliseconds for which nothing must have come by the first device: then the peer sends nothing there any more. */
 const QUIET_FIRST = 2000;
@@ -25,9 +26,20 @@ export class Memory {
   #own: { readonly privateKey: Secret; readonly publicKey: PublicKey } | undefined;
   #forwarding: { readonly key: string; readonly at: number; readonly obstacles: readonly string[] } | undefined;
 
+  #known: Known | undefined;
+
   /** @param clock Gives milliseconds, and never jumps. */
   constructor(clock = () => performance.now()) {
     this.#clock = clock;
+  }
+
+  /** What is there, as far as nobody else changes it; undefined when it has to be read. */
+  get known(): Known | undefined {
+    return this.#known;
+  }
+
+  know(known: Known | undefined): void {
+    this.#known = known;
   }
 
   /** What was read of both devices. */

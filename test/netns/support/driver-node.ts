@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url";
-import type { Applied, DriverState, KeyChange, WantedTunnels } from "../../../src/agent/driver.ts";
+import type { Applied, ApplyBasis, DriverState, KeyChange, WantedTunnels } from "../../../src/agent/driver.ts";
 import type { NodeRecord } from "../../../src/registry/node-record.ts";
 import type { Node } from "../../../src/testbed/node.ts";
 import { patience } from "../../../src/testbed/patience.ts";
@@ -68,8 +68,8 @@ export class DriverNode {
     this.#program = undefined;
   }
 
-  async apply(wanted: WantedTunnels): Promise<Applied> {
-    return (await this.#ask({ verb: "apply", wanted })) as Applied;
+  async apply(wanted: WantedTunnels, basis: ApplyBasis = "read"): Promise<Applied> {
+    return (await this.#ask({ verb: "apply", wanted, basis })) as Applied;
   }
 
   async observe(): Promise<DriverState | null> {

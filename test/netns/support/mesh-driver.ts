@@ -2,12 +2,12 @@
 // What it starts outlives it, as it would the agent.
 //   mesh-driver.ts MODULE OPTIONS    MODULE exports `makeDriver(options)`
 import { createInterface } from "node:readline";
-import type { TunnelDriver, WantedTunnels } from "../../../src/agent/driver.ts";
+import type { ApplyBasis, TunnelDriver, WantedTunnels } from "../../../src/agent/driver.ts";
 import { Fault } from "../../../src/fault.ts";
 
 /** What can be asked for. */
 export type DriverRequest =
-  | { readonly verb: "apply"; readonly wanted: WantedTunnels }
+  | { readonly verb: "apply"; readonly wanted: WantedTunnels; readonly basis: ApplyBasis }
   /** Is answered when the daemon or the device has died. */
   | { readonly verb: "observe" | "died" | "remove" | "keyChange" };
 
@@ -19,7 +19,7 @@ export interface DriverModule {
 async function answer(driver: TunnelDriver, request: DriverRequest): Promise<unknown> {
   switch (request.verb) {
     case "apply":
-      return await driver.apply(request.wanted);
+      return await driver.apply(request.wanted, request.basis);
     case "observe":
       return (await driver.observe()) ?? null;
     case "died":

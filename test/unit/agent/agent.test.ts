@@ -94,6 +94,23 @@ describe("an agent", () => {
     expect(bench.wireguard.applied.length).toBe(applied);
   });
 
+  test("goes by what its drivers know when the registry alone has changed, and has all read after whatever else", async () => {
+    await using bench = new Bench(new FakeRegistry(record(2)));
+    await ready(bench);
+    const { bases, failures } = bench.wireguard;
+    bench.registry.put(record(3));
+    await soon(() => expect(bench.wireguard.peers).toEqual(["n2", "n3"]));
+    expect(bases.at(-1)).toBe("known");
+    const before = bases.length;
+    bench.onUnderlay();
+    await soon(() => expect(bases.length).toBeGreaterThan(before));
+    expect(bases.at(-1)).toBe("read");
+    failures.push(new Fault(Code.kernel, "no device", "see dmesg"));
+    bench.registry.put(record(4));
+    await soon(() => expect(bench.wireguard.applied.length).toBeGreaterThan(before + 2));
+    expect(bases.slice(before + 1)).toEqual(["known", "read"]);
+  });
+
   test("lets go of everything when it is stopped, and takes nothing away", async () => {
     const bench = new Bench(new FakeRegistry(record(2)));
     await ready(bench);
@@ -268,6 +285,25 @@ describe("a share of the network", () => {
       expect(now?.podPrefixes).not.toEqual(own.podPrefixes);
       expect(now?.since).toBeGreaterThan(rival.since ?? 0);
     });
+  });
+
+  test("is taken once, while the registry goes on to tell of the refused record before", async () => {
+    const registry = new FakeRegistry(record(2));
+    await using bench = new Bench(registry, config(NETWORK));
+    await ready(bench);
+    const own = registry.get("n1");
+    if (own === undefined) throw new Error("not published");
+    registry.refusals = [
+      { where: "nodes/n1.yaml", name: "n1", what: "overlaps n3", remedy: "take another", kept: false, record: own },
+    ];
+    registry.put(record(3, { podPrefixes: own.podPrefixes, since: (own.since ?? 0) - 1000, addresses: [] }));
+    await soon(() => expect(registry.get("n1")?.podPrefixes).not.toEqual(own.podPrefixes));
+    const taken = registry.get("n1");
+    for (const index of [4, 5, 6]) {
+      registry.put(record(index));
+      await soon(() => expect(bench.wireguard.peers).toContain(`n${index}`));
+    }
+    expect(registry.get("n1")).toEqual(taken);
   });
 
   test("leaves what is not anybody's guarded by the first driver", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { notesOf } from "../../../bench/document.ts";
+import { notesOf, withMesh } from "../../../bench/document.ts";
 import { pairedRatio, pairedSum, summary } from "../../../bench/statistics.ts";
 import { stepTable } from "../../../bench/tables.ts";
 
@@ -22,6 +22,18 @@ describe("ratios", () => {
   test("of series of different lengths are refused", () => {
     expect(() => pairedRatio([1, 2], [1])).toThrow(RangeError);
     expect(() => pairedSum([1], [1, 2])).toThrow(RangeError);
+  });
+});
+
+describe("the section of the mesh", () => {
+  test("is put among the notes, and replaced where there is one, and nothing else", () => {
+    const notes = notesOf("");
+    const first = withMesh(`# Before\n\n${notes}\n\nby hand\n`, "first");
+    expect(first).toContain("by hand");
+    const second = withMesh(`${first}\nafter it\n`, "second");
+    expect(second).not.toContain("first");
+    expect(second.replace("second", "first")).toBe(`${first}\nafter it\n`);
+    expect(notesOf(second)).toContain("second");
   });
 });
 

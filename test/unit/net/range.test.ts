@@ -2,13 +2,19 @@ import fc from "fast-check";
 import IPCIDR from "ip-cidr";
 import { expect, test } from "vitest";
 import { addressFromBytes } from "../../../src/net/address.ts";
-import { type Prefix, parsePrefix, prefixOf } from "../../../src/net/prefix.ts";
+import { firstHost, type Prefix, parsePrefix, prefixOf } from "../../../src/net/prefix.ts";
 import { lastAddress, nth, size } from "../../../src/net/range.ts";
 
 test("counts the addresses of a prefix", () => {
   expect(size(prefix("10.173.0.0/16"))).toBe(65_536n);
   expect(size(prefix("192.0.2.1/32"))).toBe(1n);
   expect(size(prefix("fd00::/64"))).toBe(2n ** 64n);
+});
+
+test("of which the second one is the first that a host can have", () => {
+  for (const text of ["10.173.0.0/16", "192.0.2.4/30", "0.0.0.0/0", "fd00::/64", "fd00::ff00/120", "::/0"]) {
+    expect(firstHost(prefix(text))).toBe(nth(prefix(text), 1n));
+  }
 });
 
 test("finds the first, the n-th and the last address", () => {

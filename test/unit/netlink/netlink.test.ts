@@ -41,14 +41,14 @@ class FakeKernel {
   });
 
   /** One datagram with these messages. */
-  deliver(messages: readonly Partial<Message>[], multicast = false): void {
+  deliver(messages: readonly Partial<Message>[], multicast = false, isOwn = false): void {
     const whole = messages.map((part) => encodeMessage({ type: DATA, flags: 0, sequence: 0, body: zeros(4), ...part }));
-    this.#inbox?.datagram(concat(...whole), multicast);
+    this.#inbox?.datagram(concat(...whole), multicast, isOwn);
   }
 
   /** A message that claims to be longer than its datagram. */
   garble(): void {
-    this.#inbox?.datagram(concat(u32(100), zeros(12)), false);
+    this.#inbox?.datagram(concat(u32(100), zeros(12)), false, false);
   }
 
   fail(error: NetlinkError): void {
@@ -274,6 +274,17 @@ describe("notifications", () => {
     kernel.deliver([{}], true);
     expect(seen).toHaveLength(2);
     expect(kernel.calls.slice(1)).toEqual(["join 1", "join 5", "leave 1", "leave 5"]);
+  });
+
+  test("of what this process has done itself do not reach who wants others' alone", () => {
+    const kernel = new FakeKernel();
+    const seen: string[] = [];
+    kernel.nl.subscribe([1], () => seen.push("all"));
+    kernel.nl.subscribe([1], () => seen.push("others"), { othersOnly: true });
+    kernel.deliver([{}], true, true);
+    expect(seen).toEqual(["all"]);
+    kernel.deliver([{}], true);
+    expect(seen).toEqual(["all", "all", "others"]);
   });
 });
 

@@ -42,6 +42,16 @@ const base64 = (text: string) => Buffer.from(text, "hex").toString("base64");
 describe("parseGet", () => {
   const state = parseGet(ANSWER);
 
+  it("reads those peers alone that are asked for, and the device with them", () => {
+    const [first, second, third] = state.peers;
+    if (first === undefined || second === undefined || third === undefined) throw new Error("not three peers");
+    expect(parseGet(ANSWER, new Set([first.publicKey, third.publicKey]))).toEqual({ ...state, peers: [first, third] });
+    expect(parseGet(ANSWER, new Set())).toEqual({ ...state, peers: [] });
+    const broken = ANSWER.replace("tx_bytes=0", "tx_bytes=none");
+    expect(parseGet(broken, new Set([third.publicKey])).peers).toEqual([third]);
+    expect(() => parseGet(broken, new Set([second.publicKey]))).toThrow("tx_bytes");
+  });
+
   it("reads the device", () => {
     expect(hex(state.privateKey)).toBe("e84b5a6d2717c1003a13b431570353dbaca9146cf150c5f8575680feba52027a");
     expect(state).toMatchObject({ listenPort: 12912, fwmark: 51820 });
