@@ -1,4 +1,4 @@
-import { guardTable } from "../agent/ipsec/apply.ts";
+import { guardTable } from "../agent/ipsec/guard.ts";
 import { Code, Fault } from "../fault.ts";
 import { setLink } from "../netlink/links.ts";
 import { openRoute } from "../netlink/open.ts";

@@ -8,6 +8,7 @@ import { lockDirectory } from "../../os/lock.ts";
 import type { Secret } from "../../secret.ts";
 import type { DataPlane } from "../../wireguard/device.ts";
 import type { Applied, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "../driver.ts";
+import { DriverSocket } from "../driver-socket.ts";
 import { applyTunnels } from "./apply.ts";
 import { Memory } from "./memory.ts";
 import { observeTunnels } from "./observe.ts";
@@ -38,26 +39,23 @@ class WireguardDriver implements TunnelDriver {
   readonly name = "wireguard";
   readonly #options: WireguardDriverOptions;
   readonly #memory = new Memory();
-  /** Opened when it is first needed. */
-  #socket: Netlink | undefined;
-  /** The last call that changes something: one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #socket = new DriverSocket();
 
   constructor(options: WireguardDriverOptions) {
     this.#options = options;
   }
 
   apply(wanted: WantedTunnels): Promise<Applied> {
-    return this.#exclusive(() => {
+    return this.#socket.exclusive((nl) => {
       const { privateKey, nextPrivateKey, fwmark = 0, ...options } = this.#options;
       const next = nextPrivateKey?.();
       const keys = { privateKey: privateKey(), ...(next && { nextPrivateKey: next }) };
-      return applyTunnels(this.#netlink(), { ...options, fwmark, ...keys }, wanted, this.#memory);
+      return applyTunnels(nl, { ...options, fwmark, ...keys }, wanted, this.#memory);
     });
   }
 
   observe(): Promise<DriverState | undefined> {
-    return observeTunnels(this.#netlink(), this.#options.interface);
+    return observeTunnels(this.#socket.netlink, this.#options.interface);
   }
 
   keyChange(): KeyChange | undefined {
@@ -75,7 +73,7 @@ class WireguardDriver implements TunnelDriver {
     using _subscription = nl.subscribe([Group.link], () => notification.resolve(undefined));
     try {
       for (;;) {
-        const how = await Promise.race([this.#exclusive(() => this.#hasDied(nl)), aborted.promise]);
+        const how = await Promise.race([this.#socket.exclusive(() => this.#hasDied(nl)), aborted.promise]);
         if (how === "aborted") return how;
         if (how) return "died";
         const next = await Promise.race([notification.promise, aborted.promise]);
@@ -91,25 +89,18 @@ class WireguardDriver implements TunnelDriver {
   }
 
   remove(): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#socket.exclusive(async (nl) => {
       const { interface: name } = this.#options;
       using lock = await lockDirectory(deviceDirectory(name), { create: true, wait: DEVICE_LOCK_WAIT });
       const record = lock === undefined ? undefined : readDeviceRecord(name);
       this.#memory.devices(new Map());
       // Without a record (somebody has cleared /run) it is found by its marks; one with another network is not ours.
-      if (record === undefined || record.network === AGENT_NETWORK) await removeLocked(this.#netlink(), name);
+      if (record === undefined || record.network === AGENT_NETWORK) await removeLocked(nl, name);
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn;
-    this.#socket?.close();
-    this.#socket = undefined;
-  }
-
-  #netlink(): Netlink {
-    this.#socket ??= openRoute();
-    return this.#socket;
+    await this.#socket[Symbol.asyncDispose]();
   }
 
   async #hasDied(nl: Netlink): Promise<boolean> {
@@ -117,11 +108,5 @@ class WireguardDriver implements TunnelDriver {
       if ((await getLink(nl, index))?.name !== name) return true;
     }
     return false;
-  }
-
-  #exclusive<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(act);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 }
