@@ -52,7 +52,7 @@ export async function applyTunnels(
   if (lock === undefined) throw new Fault(Code.internal, `${directory} was not made`, "report this");
   const record = new RecordKeeper(directory);
   const observed = await observeNode(nl);
-  const before = record.current?.interface ?? DEVICE;
+  const { interface: before = DEVICE, dataPlane: planeBefore } = record.current ?? {};
   const fitting = fittingTunnels(wanted, nodeFacts(options, observed, before));
   const { tunnels, guarded } = fitting;
   const guard = (device: string) => {
@@ -77,7 +77,7 @@ export async function applyTunnels(
   }
   trace("charon of the mesh there");
   const device = deviceOf(charon, dataPlane, directory);
-  if (device !== before) await guard(device);
+  if (device !== before || dataPlane !== planeBefore) await guard(device);
   const isNew = charon.started && dataPlane === "userspace";
   const network = await ensureNetwork(nl, { device, dataPlane, tunnels, wanted, observed, isNew, record, memory });
   trace("device of the mesh up");

@@ -4,7 +4,7 @@ import type { Netlink } from "../../netlink/netlink.ts";
 import { ensureTableAs } from "../../nftables/apply.ts";
 import type { Table } from "../../nftables/table.ts";
 import { applyRouteDifference, routeDifference } from "../../node/differences.ts";
-import type { GuardRecord, MeshRecord } from "../../node/guards.ts";
+import type { MeshRecord } from "../../node/guards.ts";
 import { type Observed, ownRoutes } from "../../node/observe.ts";
 import { meshRefusals, meshTable, meshTableKey } from "../../node/plan.ts";
 import { AGENT_NETWORK } from "../../node/record.ts";
@@ -38,8 +38,9 @@ export async function ensureGuard(
 }
 
 /** The guard's table, of one name whatever the device is called. Pure. */
-export function guardTable(record: GuardRecord): Table {
-  return { ...meshTable({ ...record, device: record.interface }), ...meshTableKey(DEVICE) };
+export function guardTable(record: MeshRecord): Table {
+  const isXfrm = record.dataPlane === "kernel";
+  return { ...meshTable({ ...record, device: record.interface, isXfrm }), ...meshTableKey(DEVICE) };
 }
 
 /** Pods whose prefixes were this node's stay guarded, save where others have these by now. */

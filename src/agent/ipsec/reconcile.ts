@@ -16,6 +16,7 @@ import {
 import type { GivenCredentials } from "./credentials.ts";
 import type { FittingTunnel } from "./fitting.ts";
 import type { Memory } from "./memory.ts";
+import { readBare, rekey } from "./policies.ts";
 import { awaitTunnels, readHeld, take } from "./steps.ts";
 
 /** Milliseconds for tunnels that were asked for; those that take longer are looked at by the next apply. */
@@ -67,6 +68,8 @@ async function reconcileConnections(request: Reconciliation, connections: Connec
   const gone = [...held].filter(([label]) => !connections.has(label));
   const removed = gone.map(([label]) => memory.nameOf(label));
   for (const [, peer] of gone) for (const step of planRemoval(peer)) await take(vici, step, undefined);
+  const bare = own.dataPlane === "kernel" ? await readBare(held) : [];
+  await rekey(vici, bare);
   const obstacles: string[] = [];
   const takeAll = async (plans: readonly PeerPlan[]) => {
     const { initiated, refusals } = await takePlans(request, plans, connections);
@@ -87,7 +90,8 @@ async function reconcileConnections(request: Reconciliation, connections: Connec
     names,
   );
   const { made, altered } = changesOf(first, held);
-  return { made: made.map(nameOf), altered: altered.map(nameOf), removed, obstacles };
+  const mended = bare.map(({ peer }) => peer);
+  return { made: made.map(nameOf), altered: [...altered, ...mended].map(nameOf), removed, obstacles };
 }
 
 /**
