@@ -68,7 +68,8 @@ async function reconcileConnections(request: Reconciliation, connections: Connec
   const gone = [...held].filter(([label]) => !connections.has(label));
   const removed = gone.map(([label]) => memory.nameOf(label));
   for (const [, peer] of gone) for (const step of planRemoval(peer)) await take(vici, step, undefined);
-  const bare = own.dataPlane === "kernel" ? await readBare(held) : [];
+  const staying = new Map([...held].filter(([label]) => connections.has(label)));
+  const bare = own.dataPlane === "kernel" ? await readBare(staying) : [];
   await rekey(vici, bare);
   const obstacles: string[] = [];
   const takeAll = async (plans: readonly PeerPlan[]) => {
