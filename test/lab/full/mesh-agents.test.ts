@@ -10,7 +10,7 @@ import { type MeshPod, meshPod } from "../../netns/support/mesh-pod.ts";
 // For a kernel that has WireGuard, ESP and XFRM interfaces; on any other all of it fails.
 
 /** Packets a second of a stream. */
-const RATE = fewer(1000);
+const RATE = fewer(500);
 
 const ENCRYPTED = { wireguard: "udp port 51820", ipsec: "esp or udp port 4500" } as const;
 

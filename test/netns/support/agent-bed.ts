@@ -151,7 +151,7 @@ export class AgentBed implements AsyncDisposable {
     let last: AgentStatus | undefined;
     try {
       await eventually(`n${index}: ${what}`, bound, async () => {
-        last = await this.status(index);
+        last = await this.status(index).catch(() => undefined); // one that is busy answers too late
         return last !== undefined && condition(last);
       });
     } catch (cause) {
