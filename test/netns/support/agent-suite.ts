@@ -1,16 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Driver } from "../../../src/registry/node-record.ts";
 import type { Capture } from "../../../src/testbed/capture.ts";
 import { fewer } from "../../../src/testbed/patience.ts";
 import { echo, PLAIN_PAYLOAD, Sender } from "../../../src/testbed/traffic.ts";
-import { AgentBed, PLAIN, within } from "../../netns/support/agent-bed.ts";
-import { eventually } from "../../netns/support/eventually.ts";
-import { droppedByFullQueues } from "../../netns/support/full-queues.ts";
-import { type MeshPod, meshPod } from "../../netns/support/mesh-pod.ts";
-
-// For a kernel that has WireGuard, ESP and XFRM interfaces; on any other all of it fails.
+import { AgentBed, PLAIN, within } from "./agent-bed.ts";
+import { eventually } from "./eventually.ts";
+import { droppedByFullQueues } from "./full-queues.ts";
+import { type MeshPod, meshPod } from "./mesh-pod.ts";
 
 /** Packets a second of a stream. */
-const RATE = fewer(500);
+const RATE = fewer(200);
 
 const ENCRYPTED = { wireguard: "udp port 51820", ipsec: "esp or udp port 4500" } as const;
 
@@ -20,12 +19,11 @@ const LOSS = {
   ipsec: "kill -KILL $(cat /run/podvpn/mesh/charon.pid)",
 } as const;
 
-describe.each([
-  { driver: "wireguard", planes: ["kernel", "kernel"] },
-  { driver: "ipsec", planes: ["kernel", "kernel"] },
-  { driver: "wireguard", planes: ["kernel", "userspace"] },
-  { driver: "ipsec", planes: ["kernel", "userspace"] },
-] as const)("agents with $driver, its data planes $planes", ({ driver, planes }) => {
+/**
+ * What two agents with a registry and a driver have to keep, wherever the data plane of each is.
+ * @param planes Of each node.
+ */
+export function agentSuite(driver: Driver, planes: readonly ["kernel" | "userspace", "kernel" | "userspace"]): void {
   let bed: AgentBed;
   let capture: Capture;
   let one: MeshPod;
@@ -104,4 +102,4 @@ describe.each([
     await bed.joined(1, 2);
     await expectNothingPlain();
   });
-});
+}
