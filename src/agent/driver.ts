@@ -26,7 +26,7 @@ export interface WantedTunnels {
   readonly podPrefixes: readonly Prefix[];
   /** This node's own addresses in the mesh. */
   readonly addresses: readonly Address[];
-  /** Prefixes of the node's pods and the mesh whose forwarding and source must be left alone. */
+  /** Of the underlay, in bytes, as the configuration has it; absent: what the node's links towards the peers have. */
   readonly mtu?: number;
 }
 

@@ -20,7 +20,8 @@ Options:
   --conf-dir DIR  the runtime's network configurations (/etc/cni/net.d)
   --bin-dir DIR   the runtime's plugins (/opt/cni/bin)
   --mend DEVICE   write anew what podvpn has around a device of the node: its
-                  guard, link, rules and routes. What others have made stays
+                  guard, link, rules, routes, and policies of ESP in the kernel.
+                  What others have made stays
 
 Checks:
   kernel         WireGuard, ESP, XFRM interfaces, TUN, nf_tables: each is tried

@@ -45,7 +45,7 @@ function ofNode(facts: Facts, podvpn: string): Finding[] {
     ...findingsFrom(agent, (read) => checkAgent(read, told(status)?.damage ?? [])),
     ...findingsFrom(status, () => []),
     ...findingsFrom(clock, checkClock),
-    ...findingsFrom(xfrm, checkEsp),
+    ...findingsFrom(xfrm, (read) => checkEsp(read, podvpn)),
     ...findingsFrom(node, (observed) =>
       findingsFrom(cni, (read) =>
         checkLeftovers(leftoversOf(observed, read), staleBridges(observed, read, agentPods(facts))),

@@ -1,11 +1,13 @@
-import { guardTable } from "../agent/ipsec/apply.ts";
+import { guardTable } from "../agent/ipsec/guard.ts";
+import { mendBare } from "../agent/ipsec/policies.ts";
 import { Code, Fault } from "../fault.ts";
+import { findCharon } from "../ipsec/charon.ts";
 import { setLink } from "../netlink/links.ts";
 import { openRoute } from "../netlink/open.ts";
 import { ensureRule } from "../netlink/rules.ts";
 import { ensureTableAs } from "../nftables/apply.ts";
 import { applyRouteDifference, routeDifference } from "../node/differences.ts";
-import { type GuardRecord, MESH_DIRECTORY, readMeshRecord } from "../node/guards.ts";
+import { type GuardRecord, MESH_DIRECTORY, type MeshRecord, readMeshRecord } from "../node/guards.ts";
 import { linkOf, observeNode, ownRules, sameRule } from "../node/observe.ts";
 import { meshRefusals, meshRoutes, meshRules, recordedTable } from "../node/plan.ts";
 import { DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord } from "../node/record.ts";
@@ -20,12 +22,13 @@ import { readDevice } from "../status/devices.ts";
 export async function mendDevice(name: string): Promise<string[]> {
   using _lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
   const wireguard = readDeviceRecord(name);
-  const record: GuardRecord | undefined = wireguard ?? ofMesh(name);
+  const mesh = wireguard === undefined ? ofMesh(name) : undefined;
+  const record: GuardRecord | undefined = wireguard ?? mesh;
   if (record === undefined) {
     throw new Fault(Code.invalidConfig, `podvpn has no device ${name} on this node`, "see `podvpn status`");
   }
   const written: string[] = [];
-  const table = wireguard === undefined ? guardTable(record) : recordedTable(wireguard);
+  const table = mesh === undefined ? recordedTable(record) : guardTable(mesh);
   if (await ensureTableAs(table)) written.push(`the guard ${table.name}`);
   using nl = openRoute();
   const before = await observeNode(nl);
@@ -43,7 +46,7 @@ export async function mendDevice(name: string): Promise<string[]> {
     await ensureRule(nl, rule);
     written.push(`the rule to table ${rule.table}`);
   }
-  if (wireguard === undefined) return written;
+  if (wireguard === undefined) return [...written, ...(await mendMesh())];
   const { peers } = await readDevice({ of: "node", record: wireguard });
   const prefixes = peers.flatMap(({ allowedIPs }) => allowedIPs);
   const now = await observeNode(nl);
@@ -53,7 +56,14 @@ export async function mendDevice(name: string): Promise<string[]> {
   return written;
 }
 
-function ofMesh(name: string): GuardRecord | undefined {
+/** The policies of ESP in the kernel: libipsec has its own. */
+async function mendMesh(): Promise<string[]> {
+  using charon = findCharon(MESH_DIRECTORY);
+  if (charon === undefined || readMeshRecord(MESH_DIRECTORY)?.dataPlane !== "kernel") return [];
+  return (await mendBare(MESH_DIRECTORY)).map((peer) => `the policies of ${peer}`);
+}
+
+function ofMesh(name: string): MeshRecord | undefined {
   const record = readMeshRecord(MESH_DIRECTORY);
   return record?.interface === name ? record : undefined;
 }

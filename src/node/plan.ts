@@ -46,6 +46,11 @@ export interface MeshRequest {
   readonly table?: number;
   /** Mark of the encrypted packets, which a table of the mesh's own must not catch; 0 is none. */
   readonly fwmark: number;
+  /**
+   * An XFRM interface: what has gone into it passes postrouting once more before it is encrypted, as it leaves by the
+   * uplink by then (Linux 6.1, xfrmi_xmit).
+   */
+  readonly isXfrm?: boolean;
 }
 
 /**
@@ -54,14 +59,17 @@ export interface MeshRequest {
  * to the uplink. Source: packets into the device, and out of it to the node's pods, keep theirs, whatever masquerades: a
  * translation to the very same address, as an `accept` ends nothing but its own chain (docs/facts/netfilter.md).
  */
-export function meshTable(request: Pick<MeshRequest, "device" | "otherDevices" | "guarded" | "podSubnets">): Table {
-  const { device, otherDevices = [], guarded, podSubnets } = request;
+export function meshTable(
+  request: Pick<MeshRequest, "device" | "otherDevices" | "guarded" | "podSubnets" | "isXfrm">,
+): Table {
+  const { device, otherDevices = [], guarded, podSubnets, isXfrm = false } = request;
   const devices = [device, ...otherDevices];
   const families = ([4, 6] as const).filter((version) => guarded.some((prefix) => family(prefix) === version));
   const drop = (address: "saddr" | "daddr", field: "iifname" | "oifname") =>
     families.map((version): FilterRule => {
       const other = [...devices, "lo"].map((name): Match => ({ device: field, isNot: name }));
-      return { matches: [...other, { address, inSet: SETS[version] }], action: "drop" };
+      const plain: Match[] = isXfrm && address === "daddr" ? [{ plain: "out" }] : [];
+      return { matches: [...other, { address, inSet: SETS[version] }, ...plain], action: "drop" };
     });
   return {
     ...meshTableKey(device),

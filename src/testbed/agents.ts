@@ -22,12 +22,13 @@ export async function agentTells(
   let last: AgentStatus | undefined;
   try {
     await eventually(`${node.name}: ${what}`, bound, async () => {
-      last = await agentStatus(node);
+      last = await agentStatus(node).catch(() => undefined); // one that is busy answers too late
       return last !== undefined && condition(last);
     });
   } catch (error) {
     if (!(error instanceof NotInTime)) throw error;
-    const told = last === undefined ? "does not run" : `tells: ${last.problems.join("; ") || "no problem"}`;
+    const told =
+      last === undefined ? "does not run, or does not answer" : `tells: ${last.problems.join("; ") || "no problem"}`;
     throw new NotInTime(`${error.message}; its agent ${told}`, { cause: error });
   }
 }

@@ -57,6 +57,32 @@ describe("agents with IPsec", () => {
   });
 });
 
+/** What does the encryption, by driver. */
+const DAEMONS = { wireguard: "wireguard-go", ipsec: "charon-systemd" } as const;
+
+describe.each(["wireguard", "ipsec"] as const)("agents with %s", (driver) => {
+  test("let nothing out in plain while it and its agent are dead, and the next agent starts it again", async () => {
+    bed = await AgentBed.create(2, { drivers: [driver] });
+    await bed.startAll();
+    const capture = await bed.testbed.capture();
+    await using sender = await stream(1, 2);
+    await bed.stop(1, "SIGKILL"); // who would start it again too soon to see anything
+    await bed.at(1).exec(["pkill", "-KILL", "-x", DAEMONS[driver]]);
+    const { tried, answered } = await sender.counts();
+    await eventually("packets were sent meanwhile", 20_000, async () => (await sender.counts()).tried > tried + RATE);
+    // Some may have been on their way back.
+    expect((await sender.counts()).answered).toBeLessThan(answered + RATE / 2);
+    const past = ["ping", "-n", "-c", "3", "-i", "0.2", "-W", "1", "-I", "eth0", meshAddress(2)] as const;
+    expect((await bed.at(1).exec([...past], { check: false })).code).not.toBe(0);
+    const agent = bed.start(1);
+    await agent.line(new RegExp(`msg="driver was started" driver=${driver}`), within(10));
+    await sender.answers(RATE, 30_000);
+    expect(await capture.count()).toBeGreaterThan(0);
+    expect(await capture.packets(PLAIN)).toEqual([]);
+    await capture.stop();
+  });
+});
+
 describe("agents with both", () => {
   test("take for each pair what both have", async () => {
     bed = await AgentBed.create(3, { drivers: ["wireguard", "ipsec"] });

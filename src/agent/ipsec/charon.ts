@@ -14,6 +14,9 @@ import { requireFreePorts } from "./ports.ts";
 const START = 20_000;
 const ANSWER = 10_000;
 
+/** The table that keeps a charon without connections from hearing anybody. */
+export const LOADING = "ipsec-loading";
+
 /** The charon of the mesh, and whether it had to be started. */
 export interface MeshCharon extends AsyncDisposable {
   readonly vici: Vici;

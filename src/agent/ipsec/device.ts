@@ -16,7 +16,7 @@ export const IF_ID = 0x6d_65_73;
 
 /**
  * Who does the ESP. In the kernel only where it has XFRM interfaces: with one device that all of the mesh goes through,
- * the guard is the same, and as sure, as with every other tunnel. Makes that device, as the one sure way to know.
+ * the guard is nearly the same (`isXfrm` of meshTable), and as sure, as with every other tunnel. Makes that device, as the one sure way to know.
  * @throws Fault 101 that names what the wanted one lacks, Fault 102 when somebody else has the name.
  */
 export async function chooseMeshDataPlane(nl: Netlink, wanted: DataPlane | "auto"): Promise<DataPlane> {

@@ -4,11 +4,11 @@ import type { DataPlane } from "../../ipsec/strongswan-conf.ts";
 import type { Address } from "../../net/address.ts";
 import { Group } from "../../netlink/events.ts";
 import { getLink } from "../../netlink/links.ts";
-import type { Netlink } from "../../netlink/netlink.ts";
 import { openRoute } from "../../netlink/open.ts";
 import { MESH_DIRECTORY, readMeshRecord } from "../../node/guards.ts";
 import type { Applied, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "../driver.ts";
-import { Application } from "./apply.ts";
+import { DriverSocket } from "../driver-socket.ts";
+import { applyTunnels } from "./apply.ts";
 import { GivenCredentials, type IpsecCredentials } from "./credentials.ts";
 import { Memory } from "./memory.ts";
 import { observeTunnels } from "./observe.ts";
@@ -45,10 +45,7 @@ class IpsecDriver implements TunnelDriver {
   readonly #directory: string;
   readonly #memory = new Memory();
   readonly #given = new GivenCredentials();
-  /** Opened when it is first needed. */
-  #socket: Netlink | undefined;
-  /** The last call that changes something: one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #socket = new DriverSocket();
   #usesKeys = false;
 
   constructor(options: IpsecDriverOptions) {
@@ -57,18 +54,18 @@ class IpsecDriver implements TunnelDriver {
   }
 
   apply(wanted: WantedTunnels): Promise<Applied> {
-    return this.#exclusive(() => {
+    return this.#socket.exclusive((nl) => {
       const { dataPlane, identity, credentials, listen, logLevel = 1 } = this.#options;
       const given = credentials();
       this.#usesKeys = given.by === "key";
       const options = { directory: this.#directory, dataPlane, identity, credentials: given, logLevel };
       const request = { ...options, ...(listen && { listen }) };
-      return Application.run(this.#netlink(), request, wanted, this.#memory, this.#given);
+      return applyTunnels(nl, request, wanted, { memory: this.#memory, given: this.#given });
     });
   }
 
   observe(): Promise<DriverState | undefined> {
-    return observeTunnels(this.#netlink(), this.#directory, (label) => this.#memory.nameOf(label));
+    return observeTunnels(this.#socket.netlink, this.#directory, (label) => this.#memory.nameOf(label));
   }
 
   /** The key changes tunnel by tunnel: PSKs and certificates are changed with charon's next tunnels. */
@@ -91,18 +88,11 @@ class IpsecDriver implements TunnelDriver {
   }
 
   remove(): Promise<void> {
-    return this.#exclusive(() => removeMesh(this.#netlink(), this.#directory));
+    return this.#socket.exclusive((nl) => removeMesh(nl, this.#directory));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn;
-    this.#socket?.close();
-    this.#socket = undefined;
-  }
-
-  #netlink(): Netlink {
-    this.#socket ??= openRoute();
-    return this.#socket;
+    await this.#socket[Symbol.asyncDispose]();
   }
 
   /** Returns when charon has ended, or at `stop`. */
@@ -135,11 +125,5 @@ class IpsecDriver implements TunnelDriver {
       changed = Promise.withResolvers();
     }
     if (name === undefined) await stopped.promise;
-  }
-
-  #exclusive<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(act);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 }

@@ -17,7 +17,7 @@ import { giveUpWaiting } from "../../node/remove.ts";
 import { removeTree } from "../../os/file.ts";
 import { lockDirectory } from "../../os/lock.ts";
 import { Attempts } from "../../together.ts";
-import { LOADING } from "./apply.ts";
+import { LOADING } from "./charon.ts";
 import { DEVICE, IF_ID } from "./device.ts";
 
 /** Milliseconds for another process of this node that holds the directory. */

@@ -8,6 +8,7 @@ import { lockDirectory } from "../../os/lock.ts";
 import type { Secret } from "../../secret.ts";
 import type { DataPlane } from "../../wireguard/device.ts";
 import type { Applied, ApplyBasis, DriverState, KeyChange, TunnelDriver, WantedTunnels } from "../driver.ts";
+import { DriverSocket } from "../driver-socket.ts";
 import { applyTunnels, type DeviceOptions } from "./apply.ts";
 import { applyChange } from "./apply-change.ts";
 import { Memory } from "./memory.ts";
@@ -40,27 +41,24 @@ class WireguardDriver implements TunnelDriver {
   readonly name = "wireguard";
   readonly #options: WireguardDriverOptions;
   readonly #memory = new Memory();
-  /** Opened when it is first needed. */
-  #socket: Netlink | undefined;
-  /** The last call that changes something: one after the other. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #socket = new DriverSocket();
 
   constructor(options: WireguardDriverOptions) {
     this.#options = options;
   }
 
   apply(wanted: WantedTunnels, basis: ApplyBasis = "read"): Promise<Applied> {
-    return this.#exclusive(async () => {
+    return this.#socket.exclusive(async (nl) => {
       const { privateKey, nextPrivateKey, fwmark = 0, ...rest } = this.#options;
       const next = nextPrivateKey?.();
       const options = { ...rest, fwmark, privateKey: privateKey(), ...(next && { nextPrivateKey: next }) };
-      const applied = basis === "known" ? await this.#applyChange(wanted, options) : undefined;
-      return applied ?? (await applyTunnels(this.#netlink(), options, wanted, this.#memory));
+      const applied = basis === "known" ? await this.#applyChange(nl, wanted, options) : undefined;
+      return applied ?? (await applyTunnels(nl, options, wanted, this.#memory));
     });
   }
 
   observe(): Promise<DriverState | undefined> {
-    return observeTunnels(this.#netlink(), this.#options.interface);
+    return observeTunnels(this.#socket.netlink, this.#options.interface);
   }
 
   keyChange(): KeyChange | undefined {
@@ -78,7 +76,7 @@ class WireguardDriver implements TunnelDriver {
     using _subscription = nl.subscribe([Group.link], () => notification.resolve(undefined));
     try {
       for (;;) {
-        const how = await Promise.race([this.#exclusive(() => this.#hasDied(nl)), aborted.promise]);
+        const how = await Promise.race([this.#socket.exclusive(() => this.#hasDied(nl)), aborted.promise]);
         if (how === "aborted") return how;
         if (how) return "died";
         const next = await Promise.race([notification.promise, aborted.promise]);
@@ -94,37 +92,30 @@ class WireguardDriver implements TunnelDriver {
   }
 
   remove(): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#socket.exclusive(async (nl) => {
       const { interface: name } = this.#options;
       using lock = await lockDirectory(deviceDirectory(name), { create: true, wait: DEVICE_LOCK_WAIT });
       const record = lock === undefined ? undefined : readDeviceRecord(name);
       this.#memory.devices(new Map());
       this.#memory.know(undefined);
       // Without a record (somebody has cleared /run) it is found by its marks; one with another network is not ours.
-      if (record === undefined || record.network === AGENT_NETWORK) await removeLocked(this.#netlink(), name);
+      if (record === undefined || record.network === AGENT_NETWORK) await removeLocked(nl, name);
     });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#turn;
-    this.#socket?.close();
-    this.#socket = undefined;
+    await this.#socket[Symbol.asyncDispose]();
   }
 
   /** Of what has changed, and no more; undefined where that cannot be told, or is not enough. */
-  async #applyChange(wanted: WantedTunnels, options: DeviceOptions): Promise<Applied | undefined> {
+  async #applyChange(nl: Netlink, wanted: WantedTunnels, options: DeviceOptions): Promise<Applied | undefined> {
     const { known } = this.#memory;
     const change = known && wishChange(known, wanted, options);
     if (known === undefined || change === undefined) return undefined;
     this.#memory.know(undefined); // also when it fails
-    const applied = await applyChange(this.#netlink(), known, change);
+    const applied = await applyChange(nl, known, change);
     if (applied !== undefined) this.#memory.know(change.next);
     return applied;
-  }
-
-  #netlink(): Netlink {
-    this.#socket ??= openRoute();
-    return this.#socket;
   }
 
   async #hasDied(nl: Netlink): Promise<boolean> {
@@ -132,11 +123,5 @@ class WireguardDriver implements TunnelDriver {
       if ((await getLink(nl, index))?.name !== name) return true;
     }
     return false;
-  }
-
-  #exclusive<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(act);
-    this.#turn = turn.catch(() => undefined);
-    return turn;
   }
 }

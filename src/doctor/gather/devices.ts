@@ -1,5 +1,5 @@
 import type { TunnelState } from "../../agent/driver.ts";
-import { guardTable } from "../../agent/ipsec/apply.ts";
+import { guardTable } from "../../agent/ipsec/guard.ts";
 import { observeTunnels } from "../../agent/ipsec/observe.ts";
 import { isAddress } from "../../mesh/candidates.ts";
 import type { PlannedPeer } from "../../mesh/mesh-plan.ts";

@@ -2,5 +2,5 @@ import { describe } from "vitest";
 import { rotationSuite } from "../../netns/support/wireguard-rotation-suite.ts";
 
 describe("a WireGuard key that changes, in user space", () => {
-  rotationSuite("userspace");
+  rotationSuite("userspace", 3);
 });

@@ -1,4 +1,5 @@
 import { describe, expect, it, test } from "vitest";
+import { IF_ID } from "../../../src/agent/ipsec/device.ts";
 import type { AgentStatus } from "../../../src/agent/status.ts";
 import { checkAgent } from "../../../src/doctor/checks/agent.ts";
 import { checkClock } from "../../../src/doctor/checks/clock.ts";
@@ -265,11 +266,21 @@ describe("the check of ESP", () => {
   } as const;
 
   it("finds a security association that no policy leads to, and removes that alone", () => {
-    expect(outcomes(checkEsp({ states: [state], policies: [policy] }))).toEqual(["ok"]);
-    expect(checkEsp({ states: [state], policies: [{ ...policy, ifId: 8 }] })).toMatchObject([
+    expect(outcomes(checkEsp({ states: [state], policies: [policy] }, "podvpn"))).toEqual(["ok"]);
+    expect(checkEsp({ states: [state], policies: [{ ...policy, ifId: 8 }] }, "podvpn")).toMatchObject([
       { outcome: "bad", command: "ip xfrm state delete src 10.9.0.1 dst 10.9.0.2 proto esp spi 0x00001234" },
     ]);
-    expect(outcomes(checkEsp({ states: [state], policies: [{ ...policy, templates: 0 }] }))).toEqual(["bad"]);
-    expect(outcomes(checkEsp({ states: [], policies: [] }))).toEqual(["not applicable"]);
+    expect(outcomes(checkEsp({ states: [state], policies: [{ ...policy, templates: 0 }] }, "podvpn"))).toEqual(["bad"]);
+    expect(outcomes(checkEsp({ states: [], policies: [] }, "podvpn"))).toEqual(["not applicable"]);
+  });
+
+  it("finds a tunnel of the mesh without policies, though others of the same interface have theirs", () => {
+    const states = [{ ...state, ifId: IF_ID }];
+    const mesh = { device: "podvpn-esp0", bare: ["n2"] };
+    expect(checkEsp({ states, policies: [{ ...policy, ifId: IF_ID }], mesh }, "/opt/cni/bin/podvpn")).toMatchObject([
+      { outcome: "bad", command: "/opt/cni/bin/podvpn doctor --mend podvpn-esp0" },
+    ]);
+    expect(outcomes(checkEsp({ states, policies: [], mesh: { ...mesh, bare: [] } }, "podvpn"))).toEqual(["ok"]);
+    expect(outcomes(checkEsp({ states, policies: [] }, "podvpn"))).toEqual(["bad"]); // of a charon that is dead
   });
 });

@@ -77,6 +77,16 @@ describe("the nft table of a mesh", () => {
     );
   });
 
+  test("of an XFRM interface lets out by the uplink what will be encrypted, and takes nothing more in", () => {
+    const device = "podvpn-esp0";
+    const [into, out] = meshTable({ device, guarded: GUARDED, podSubnets: [], isXfrm: true }).chains;
+    const [otherInto, otherOut] = meshTable({ device, guarded: GUARDED, podSubnets: [] }).chains;
+    expect(into).toEqual(otherInto);
+    expect(out?.rules).toEqual(
+      otherOut?.rules.map((rule) => ({ ...rule, matches: [...rule.matches, { plain: "out" }] })),
+    );
+  });
+
   test("has another name for each device", () => {
     const names = ["podvpn0", "podvpn1"].map((device) => meshTable({ device, guarded: [], podSubnets: [] }).name);
     expect(new Set(names).size).toBe(2);
