@@ -54,6 +54,8 @@ export class FakeRegistry implements Registry {
   /** What `publish` fails with. */
   broken: Error | undefined;
   published = 0;
+  /** Runs before what was published is told. */
+  onPublish: (() => void) | undefined;
   #version = 0;
   #changed = Promise.withResolvers<void>();
   onError: ((error: Error) => void) | undefined;
@@ -86,6 +88,7 @@ export class FakeRegistry implements Registry {
     if (this.broken !== undefined) throw this.broken;
     this.published += 1;
     const stands = { ...own, generation: (this.#nodes.get(own.name)?.generation ?? 0) + 1 };
+    this.onPublish?.();
     this.put(stands);
     return stands;
   }

@@ -87,15 +87,16 @@ export class MeshNodes implements AsyncDisposable {
   /** Starts the agents of nodes that are not in the mesh. Returns when each has said what it is. */
   async join(...indexes: readonly NodeIndex[]): Promise<void> {
     for (const index of indexes) this.bed.start(index);
-    for (const index of indexes) {
-      await this.bed.until(index, "its first tunnels are applied", ({ ready, node }) => {
-        return ready && node.addresses.length === 2;
-      });
-      const { node } = (await this.status(index)) ?? {};
-      if (node === undefined) throw new Error(`the agent of n${index} has ended`);
-      this.addresses.set(index, byFamily(node.addresses));
-      this.prefixes.set(index, node.podPrefixes);
-    }
+    await eventually("the first tunnels are applied, with prefixes that nobody else has", 40_000, async () => {
+      const statuses = await Promise.all(indexes.map(async (index) => [index, await this.status(index)] as const));
+      for (const [index, status] of statuses) {
+        if (status?.ready !== true || status.registry.refusals.length > 0) return false;
+        this.addresses.set(index, byFamily(status.node.addresses));
+        this.prefixes.set(index, status.node.podPrefixes);
+      }
+      const all = [...this.prefixes.values()].flat();
+      return new Set(all).size === 2 * this.prefixes.size;
+    });
     await this.#talkAnew();
   }
 
@@ -104,6 +105,7 @@ export class MeshNodes implements AsyncDisposable {
    * @param ignored What else need not be as before.
    */
   async leave(index: NodeIndex, ignored?: RegExp): Promise<void> {
+    this.prefixes.delete(index);
     this.addresses.delete(index); // it sends to nobody any more: with its tunnels its guard goes
     await this.#talkers.get(index)?.[Symbol.asyncDispose]();
     this.#talkers.delete(index);

@@ -91,8 +91,8 @@ function told({ state, driver, reason }: PeerStatus): string {
 }
 
 /** Of whom an agent tells that keys change, and what that waits for. */
-async function changingKeys({ status }: Pick<MeshScene["nodes"], "status">, state: MeshState): Promise<string[]> {
-  const statuses = await Promise.all(livingNodes(state).map(async (node) => [node, await status(node)] as const));
+async function changingKeys(nodes: MeshScene["nodes"], state: MeshState): Promise<string[]> {
+  const statuses = await Promise.all(livingNodes(state).map(async (node) => [node, await nodes.status(node)] as const));
   return statuses.flatMap(([node, told]) => {
     return told?.rotation === undefined ? [] : [`the keys of n${node} wait for ${told.rotation.waitsFor}`];
   });
