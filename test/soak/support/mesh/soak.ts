@@ -41,10 +41,8 @@ export class MeshSoak implements AsyncDisposable {
     const soak = new MeshSoak(options, scene, wire, undo.move());
     await soak.#retold(async () => {
       await nodes.join(...state.joined);
-      for (const anchor of ANCHORS) {
-        await nodes.bed.until(anchor, "a device", ({ drivers }) => drivers.some(({ state }) => state === "working"));
-        await scene.pods.add(anchor);
-      }
+      await settle(scene, state); // whoever attaches a pod finds the agent's work done
+      for (const anchor of ANCHORS) await scene.pods.add(anchor);
       await settle(scene, state);
     });
     return soak;
