@@ -31,8 +31,8 @@ export type Addresses = { readonly 4: string; readonly 6: string };
 /** Addresses of the mesh that nobody has, of either family. */
 const NOBODYS = ["10.101.200.200", "fd00:101:0:c8c8::c8"];
 
-/** What stays after a node has left: its keys, and what the executable unpacks of itself. */
-const STAYS = /^[+-] files: \/(?:var\/lib|run)\/podvpn\//;
+/** What stays after a node has left, until podvpn is uninstalled: its keys, what the executable unpacks, an empty directory. */
+const STAYS = /^[+-] files: (?:\/(?:var\/lib|run)\/podvpn\/|\/run\/wireguard\/$)/;
 
 const INSTALL = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
 
