@@ -178,7 +178,10 @@ describe("the events of a mesh's soak", () => {
   });
 });
 
-test("the short list is what runs when nobody says anything else", () => {
-  expect(soakOptions({}, MESH_DEFAULTS)).toEqual(MESH_DEFAULTS);
-  expect(MESH_DEFAULTS.events).toBeLessThan(soakOptions({}).events);
+test("the short list that runs by default is as varied as it can be, and has both drivers", () => {
+  const { events, seed } = soakOptions({}, MESH_DEFAULTS);
+  expect(new Set(generate(seed, events).map(({ kind }) => kind)).size).toBe(events);
+  expect(new Set([...beginning(seed).drivers.values()].map((drivers) => drivers[0]))).toEqual(
+    new Set(["wireguard", "ipsec"]),
+  );
 });
