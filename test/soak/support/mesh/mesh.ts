@@ -112,6 +112,7 @@ export class MeshNodes implements AsyncDisposable {
     await this.bed.stop(index);
     const { code, stderr } = await this.bed.podvpn(index, "agent", "--leave");
     if (code !== 0) throw new Error(`podvpn agent --leave of n${index}: exit status ${code}: ${stderr}`);
+    for (const family of [4, 6] as const) await this.#place(index, family, index);
     await this.#isAsBefore(index, STAYS, ignored);
     await this.#talkAnew();
   }
@@ -125,27 +126,9 @@ export class MeshNodes implements AsyncDisposable {
 
   /** Gives a node another address of a family on the underlay. @returns The new one. */
   async move(index: NodeIndex, family: 4 | 6): Promise<string> {
-    const before = this.#moves.get(index) ?? 0;
-    this.#moves.set(index, before + 1);
-    const host = (moves: number) => index + 10 * (moves % 20);
-    const address = (moves: number) => (family === 4 ? `10.9.0.${host(moves)}/24` : `fd00:9::${host(moves)}/64`);
-    // The other family has moved as often or not: what is there tells.
-    const { stdout } = await this.at(index).exec([
-      "ip",
-      "-o",
-      `-${family}`,
-      "address",
-      "show",
-      "dev",
-      "eth0",
-      "scope",
-      "global",
-    ]);
-    const old = / inet6? (\S+)/.exec(stdout)?.[1];
-    if (old === undefined) throw new Error(`n${index} has no IPv${family} address`);
-    const next = address(before + 1);
-    await this.at(index).exec(["sh", "-ec", MOVE, String(family), old, next]);
-    return next;
+    const moves = (this.#moves.get(index) ?? 0) + 1;
+    this.#moves.set(index, moves);
+    return this.#place(index, family, index + 10 * (1 + (moves % 20)));
   }
 
   /** Whether what one node sends from its address comes back from the other's. */
@@ -169,6 +152,16 @@ export class MeshNodes implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.bed[Symbol.asyncDispose]();
+  }
+
+  /** @param host The last number of its address. */
+  async #place(index: NodeIndex, family: 4 | 6, host: number): Promise<string> {
+    const next = family === 4 ? `10.9.0.${host}/24` : `fd00:9::${host}/64`;
+    const shown = ["ip", "-o", `-${family}`, "address", "show", "dev", "eth0", "scope", "global"] as const;
+    const old = / inet6? (\S+)/.exec((await this.at(index).exec([...shown])).stdout)?.[1];
+    if (old === undefined) throw new Error(`n${index} has no IPv${family} address`);
+    if (old !== next) await this.at(index).exec(["sh", "-ec", MOVE, String(family), old, next]);
+    return next;
   }
 
   /** All that have joined send to all that there are now, and to nobody's addresses. */
