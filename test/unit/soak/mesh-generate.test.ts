@@ -4,7 +4,16 @@ import { describe as line } from "../../soak/support/event.ts";
 import type { MeshEvent, MeshKind } from "../../soak/support/mesh/event.ts";
 import { beginning, endOf, generate } from "../../soak/support/mesh/generate.ts";
 import { ANCHORS, type NodeIndex, PAIRS, pairsOf } from "../../soak/support/mesh/nodes.ts";
-import { after, driverOf, healing, isCalm, type MeshState, mustTalk } from "../../soak/support/mesh/state.ts";
+import {
+  after,
+  agreeing,
+  driverOf,
+  healing,
+  isCalm,
+  isWell,
+  type MeshState,
+  mustTalk,
+} from "../../soak/support/mesh/state.ts";
 import { MESH_DEFAULTS, soakOptions } from "../../soak/support/options.ts";
 
 const seeds = fc.integer({ min: 0, max: 1_000_000 });
@@ -163,6 +172,16 @@ describe("the events of a mesh's soak", () => {
           const both = pair.nodes.every((node) => state.joined.has(node));
           expect(mustTalk(state, pair)).toBe(both && driverOf(state, pair) !== undefined);
         }
+      }),
+    );
+  });
+
+  test("that make nodes agree give all pairs a tunnel", () => {
+    fc.assert(
+      fc.property(seeds, fc.integer({ min: 0, max: 80 }), (seed, count) => {
+        const state = generate(seed, count).reduce(after, beginning(seed));
+        const healed = [...healing(state), ...agreeing(state)].reduce(after, state);
+        for (const node of healed.joined) expect(isWell(healed, node)).toBe(true);
       }),
     );
   });

@@ -14,7 +14,7 @@ import { MeshNodes, PLAIN } from "./mesh.ts";
 import { ANCHORS, NODES, type NodeIndex } from "./nodes.ts";
 import { LEFT_BY_PODS, MeshPods } from "./pods.ts";
 import { settle } from "./settle.ts";
-import { after, healing, isWell, type MeshState, nodesOf, situationOf, untouched } from "./state.ts";
+import { after, agreeing, healing, isWell, type MeshState, nodesOf, situationOf, untouched } from "./state.ts";
 import { Stream } from "./stream.ts";
 
 /** A run: nodes with agents, pods, and a capture from the beginning to the end. */
@@ -53,10 +53,11 @@ export class MeshSoak implements AsyncDisposable {
     for (const event of events) await this.#retold(() => this.#once(event));
   }
 
-  /** Ends lasting faults, asks the doctor, and takes all nodes out. @throws Error that tells what is bad, or left. */
+  /** Ends lasting faults, gives all a driver in common, asks the doctor, and takes all nodes out. @throws Error that tells what is bad, or left. */
   async end(): Promise<void> {
     await this.#retold(async () => {
       for (const event of healing(this.#state)) await this.#once(event);
+      for (const event of agreeing(this.#state)) await this.#once(event);
       const { nodes, pods } = this.scene;
       const joined = [...this.#state.joined];
       for (const node of joined) await this.#isHealthyByDoctor(node);

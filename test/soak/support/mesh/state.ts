@@ -172,6 +172,12 @@ export function healing({ dead, unplugged, cut, damaged, removed, isAway }: Mesh
   ];
 }
 
+/** The events after which all nodes have a driver in common. Pure. */
+export function agreeing({ joined, drivers }: MeshState): MeshEvent[] {
+  const others = [...joined].filter((node) => drivers.get(node)?.includes("wireguard") !== true);
+  return others.map((node) => ({ kind: "configured", node, drivers: ["wireguard", "ipsec"] }));
+}
+
 /** The state on one line. Pure. */
 export function situationOf({
   joined,
