@@ -210,7 +210,7 @@ export class Agent implements AgentQueries {
     const isMoved = this.#chooseEndpoints(planned.plan);
     const isPlanned = planned.plan !== before;
     if (isPlanned || isMoved || this.#wanted === undefined) this.#wanted = this.#split(planned);
-    if (isPlanned || isMoved || has(APPLY)) await this.#tunnels.apply(this.#wanted, isPlanned);
+    if (isPlanned || isMoved || has(APPLY)) await this.#tunnels.apply(this.#wanted, isPlanned, isMoved);
     await this.#probe(planned.own, planned.plan.peers);
     if (has(ROTATE)) await this.#rotate(planned);
   }

@@ -48,9 +48,9 @@ export class Tunnels implements AsyncDisposable {
 
   /**
    * Side by side, each driver for itself. What one hands over to another is guarded by both until the other has it.
-   * @param planned Whether the plan is another one than before.
+   * @param planned Whether the plan is another one than before. @param moved Whether endpoints are.
    */
-  async apply(wanted: ReadonlyMap<Driver, WantedTunnels>, planned: boolean): Promise<void> {
+  async apply(wanted: ReadonlyMap<Driver, WantedTunnels>, planned: boolean, moved = false): Promise<void> {
     const before = new Map(this.#keepers.map((keeper) => [keeper.name, keeper.guarded] as const));
     const needed = this.#keepers.flatMap((keeper) => {
       const wish = wanted.get(keeper.name);
@@ -58,7 +58,7 @@ export class Tunnels implements AsyncDisposable {
     });
     await Promise.all(
       needed.map(({ keeper, wish, meanwhile }) => {
-        return keeper.apply(meanwhile === undefined ? wish : { ...wish, guarded: meanwhile }, { planned });
+        return keeper.apply(meanwhile === undefined ? wish : { ...wish, guarded: meanwhile }, { planned, moved });
       }),
     );
     const superfluous = this.#keepers.filter((keeper) => !wanted.has(keeper.name));
@@ -67,7 +67,7 @@ export class Tunnels implements AsyncDisposable {
     const hasCleared = await this.#clear();
     if (hasCleared || needed.some(({ meanwhile }) => meanwhile !== undefined)) {
       // All once more: what one takes away as its own, another may have in common with it.
-      for (const { keeper, wish } of needed) await keeper.apply(wish, { planned, cleared: hasCleared });
+      for (const { keeper, wish } of needed) await keeper.apply(wish, { planned, moved, cleared: hasCleared });
     }
     this.#hasApplied ||= needed.every(({ keeper }) => keeper.failure === undefined);
   }

@@ -245,6 +245,16 @@ describe("peers", () => {
     expect((await bench.agent.status()).peers[0]?.reason).toContain("agent does not answer");
   });
 
+  test("that are tried at another endpoint are nobody's damage: nobody is told that somebody broke something", async () => {
+    const registry = new FakeRegistry(record(2, { underlay: { private: [], public: ["n2.example.org"] } }));
+    await using bench = new Bench(registry);
+    bench.wireguard.answer = { ...bench.wireguard.answer, altered: ["n2"] };
+    bench.names = { "n2.example.org": [address("192.0.2.2")] };
+    await soon(() => expect(bench.lines.some(({ message }) => message === "tunnels applied")).toBe(true));
+    expect(bench.wireguard.applied.at(-1)?.tunnels[0]?.endpoint).toEqual(endpoint("192.0.2.2:51820"));
+    expect(bench.told).not.toContain("tunnels were not as they should be, and are again");
+  });
+
   test("with a host name are reached as soon as that has an address", async () => {
     const named = record(2, { underlay: { private: [], public: ["n2.example.org"] } });
     const registry = new FakeRegistry(named);
