@@ -128,7 +128,8 @@ function make(kind: Drawn, state: MeshState, random: Random): MeshEvent | undefi
     case "file-damaged":
     case "file-removed": {
       if (isAway || damaged.size + removed.size > 0) return undefined;
-      return withNode([...joined], (node) => {
+      // Rather one that nobody mends at once.
+      return withNode(dead.size > 0 ? [...dead] : [...joined], (node) => {
         const mender = dead.has(node) ? ("operator" as const) : ("agent" as const);
         return kind === "file-removed" ? { kind, node, mender } : { kind, node, how: random.pick(DAMAGES), mender };
       });
