@@ -1,4 +1,4 @@
-// Random faults for as long as one likes: node scripts/soak.mjs [--events N] [--seed S]
+// Random faults for as long as one likes, N for the pods and N for a mesh of agents: node scripts/soak.mjs [--events N] [--seed S]
 // Without a seed it is another soak each time; which, is told. The last line is `N passed, N failed`.
 import { parseArgs } from "node:util";
 import { Failure, script } from "./run.mjs";
@@ -7,9 +7,11 @@ import { runVitest } from "./vitest.mjs";
 
 const EVENTS = 200;
 
-/** Milliseconds: an event takes three seconds, on a busy machine ten, and one that fails a minute. */
+/** Milliseconds: an event takes three to six seconds, on a busy machine ten to twenty, and one that fails a minute. */
 const BOUND_OF_EVENT = 30_000;
 const BOUND_OF_REST = 300_000;
+/** Of the pods, and of the mesh. */
+const SOAKS = 2;
 
 function options() {
   const { values } = parseArgs({ options: { events: { type: "string" }, seed: { type: "string" } } });
@@ -25,7 +27,7 @@ async function soak({ events, seed }) {
   console.log(`${events} events of seed ${seed}; again: npm run test:soak -- --events ${events} --seed ${seed}`);
   return await runVitest(["--project", "soak"], {
     env: { PODVPN_SOAK_EVENTS: String(events), PODVPN_SOAK_SEED: String(seed) },
-    timeout: events * BOUND_OF_EVENT + BOUND_OF_REST,
+    timeout: SOAKS * (events * BOUND_OF_EVENT + BOUND_OF_REST),
   });
 }
 

@@ -4,8 +4,7 @@ import { aggregate } from "../../src/net/aggregate.ts";
 import { getLink } from "../../src/netlink/links.ts";
 import type { Netlink } from "../../src/netlink/netlink.ts";
 import { missingOfTable } from "../../src/nftables/missing.ts";
-import { type GuardRecord, listGuards } from "../../src/node/guards.ts";
-import { recordedTable } from "../../src/node/plan.ts";
+import { listGuards, tableOfGuard } from "../../src/node/guards.ts";
 import { AGENT_NETWORK, type DeviceRecord, listDeviceRecords } from "../../src/node/record.ts";
 
 /** Remedy for what the agent has still to make. */
@@ -49,11 +48,11 @@ export async function missingOfAgents(nl: Netlink): Promise<string[]> {
     const link = await getLink(nl, guard.interface);
     if (link?.up !== true)
       missing.push(`the agent's device ${guard.interface} is ${link === undefined ? "gone" : "down"}`);
-    missing.push(...(await missingOfTable(recordedTable(guard))).map((what) => `missing: ${what}`));
+    missing.push(...(await missingOfTable(tableOfGuard(guard))).map((what) => `missing: ${what}`));
   }
   return missing;
 }
 
-function agentsGuards(): GuardRecord[] {
+function agentsGuards() {
   return listGuards().filter(({ network }) => network === AGENT_NETWORK);
 }

@@ -218,8 +218,8 @@ export class Agent implements AgentQueries {
     // What goes to a node that has left is not guarded any more as soon as its tunnel has gone.
     if (isPlanned) this.#probes.keep(planned.plan.peers);
     if (isPlanned || isMoved || this.#wanted === undefined) this.#wanted = this.#split(planned);
-    const basis = isOnly(WISH) ? "known" : "read";
-    if (isPlanned || isMoved || has(APPLY)) await this.#tunnels.apply(this.#wanted, isPlanned, basis);
+    const context = { planned: isPlanned, moved: isMoved, basis: isOnly(WISH) ? "known" : "read" } as const;
+    if (isPlanned || isMoved || has(APPLY)) await this.#tunnels.apply(this.#wanted, context);
     await this.#probe(planned.own, planned.plan.peers);
     if (has(ROTATE)) await this.#rotate(planned);
   }

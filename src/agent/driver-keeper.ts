@@ -24,6 +24,8 @@ export interface Failure {
 export interface ApplyContext {
   /** Whether the plan is another one than before: then it has told what changes. */
   readonly planned: boolean;
+  /** Whether peers are tried at other endpoints than before: this alone is no reason to try again what has just failed. */
+  readonly moved?: boolean;
   /** Whether what stood in its way has just been taken away. */
   readonly cleared?: boolean;
   /** See {@link ApplyBasis}; "read" unless told. */
@@ -76,7 +78,8 @@ export class DriverKeeper implements AsyncDisposable {
   }
 
   /** Brings it to what is wanted. One that has just failed is left alone for a while, unless the plan is another one. */
-  async apply(wanted: WantedTunnels, { planned, cleared = false, basis = "read" }: ApplyContext): Promise<void> {
+  async apply(wanted: WantedTunnels, context: ApplyContext): Promise<void> {
+    const { planned, moved = false, cleared = false, basis = "read" } = context;
     const isNew = (planned && this.#wanted !== wanted) || this.#died || cleared;
     const isKnown = this.#failure === undefined && !this.#died && !cleared && !this.#isStepping;
     if (!isNew && this.#failure !== undefined && performance.now() < this.#failure.retryAt) return;
@@ -87,7 +90,7 @@ export class DriverKeeper implements AsyncDisposable {
     try {
       const applied = await this.#driver.apply(wanted, isKnown ? basis : "read");
       this.#durations.observe((performance.now() - began) / 1000);
-      this.#succeeded(applied, planned);
+      this.#succeeded(applied, planned || moved);
       this.#watchOver();
     } catch (error) {
       this.#failed(error);
@@ -155,10 +158,11 @@ export class DriverKeeper implements AsyncDisposable {
     await this.#driver[Symbol.asyncDispose]();
   }
 
-  #succeeded(applied: Applied, planned: boolean): void {
+  /** @param foreseen Whether there is a reason for what it has changed. */
+  #succeeded(applied: Applied, foreseen: boolean): void {
     const { made, altered, removed, started, obstacles, again } = applied;
     const driver = this.name;
-    const isExpected = planned || this.#isStepping || again !== undefined;
+    const isExpected = foreseen || this.#isStepping || again !== undefined;
     this.#isStepping = again !== undefined;
     if (again !== undefined) this.#reasons.addLater("rotation", again);
     const changed = { made: listed(made), altered: listed(altered), removed: listed(removed) };
@@ -169,7 +173,7 @@ export class DriverKeeper implements AsyncDisposable {
       if (isAgain) this.#restarts += 1;
       this.#log("info", isAgain ? "driver was started again" : "driver was started", { driver, ...changed });
     } else if (isChange) {
-      // What the plan brings it has told itself; anything else somebody has broken.
+      // What the plan brings it has told itself, endpoints are tried in silence; anything else somebody has broken.
       if (isExpected) this.#log("debug", "tunnels applied", { driver, ...changed });
       else this.#log("info", "tunnels were not as they should be, and are again", { driver, ...changed });
     }

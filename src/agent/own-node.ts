@@ -87,7 +87,7 @@ export class OwnNode {
     this.#underlay ??= config.underlay.private === undefined ? await this.#sources.underlay() : [];
     const underlay = this.#underlay;
     const record = ownRecord(config, { keys: keys(), underlay, ...prefixes });
-    if (own !== undefined && isSame(own, record)) {
+    if (own !== undefined && isSame(own, record) && !isDamaged(record, state)) {
       this.#last = own;
       return;
     }
@@ -101,6 +101,12 @@ export class OwnNode {
       underlay: [...record.underlay.private, ...record.underlay.public].join(","),
     });
   }
+}
+
+/** Whether what stands there of this node is refused, and the node goes by what stood there before. */
+function isDamaged(own: NodeRecord, { refusals }: RegistryState): boolean {
+  const isOther = (record: NodeRecord | undefined) => record === undefined || !isSame(record, own);
+  return refusals.some(({ name, kept, record }) => name === own.name && kept && isOther(record));
 }
 
 /** Whether both say the same, apart from their generation. */

@@ -41,10 +41,19 @@ export class RegistryFollower {
   async run(signal: AbortSignal, onChange: () => void): Promise<void> {
     for (let failures = 0; !signal.aborted; failures += 1) {
       if (failures > 0) await pause(backOff(failures), signal);
+      let isWrong = false;
+      const onError = (error: Error) => {
+        isWrong = true;
+        this.#failed(error);
+      };
+      const onRecovered = () => {
+        isWrong = false;
+        this.#recovered();
+      };
       try {
-        const onError = (error: Error) => this.#failed(error);
-        for await (const state of this.#registry.watch(signal, onError, () => this.#recovered())) {
+        for await (const state of this.#registry.watch(signal, onError, onRecovered)) {
           failures = 0;
+          if (!isWrong) this.#recovered(); // a state may be no more than what is remembered
           this.#take(state);
           onChange();
         }
@@ -55,14 +64,13 @@ export class RegistryFollower {
   }
 
   #take(state: RegistryState): void {
-    this.#error = undefined;
     this.#changes += 1;
     this.#changedAt = Date.now();
     for (const line of refusalChanges(this.#state?.refusals ?? [], state.refusals)) this.#log(...line);
     this.#state = state;
   }
 
-  /** It can be read, and is as it was. */
+  /** It can be read. */
   #recovered(): void {
     if (this.#error === undefined) return;
     this.#error = undefined;

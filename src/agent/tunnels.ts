@@ -1,6 +1,6 @@
 import type { Driver } from "../registry/node-record.ts";
-import type { ApplyBasis, KeyChange, TunnelDriver, TunnelState, WantedTunnels } from "./driver.ts";
-import { DriverKeeper, textOf } from "./driver-keeper.ts";
+import type { KeyChange, TunnelDriver, TunnelState, WantedTunnels } from "./driver.ts";
+import { type ApplyContext, DriverKeeper, textOf } from "./driver-keeper.ts";
 import type { Counters } from "./http/metrics.ts";
 import type { AgentJournal } from "./journal.ts";
 import type { Reasons } from "./reasons.ts";
@@ -48,9 +48,8 @@ export class Tunnels implements AsyncDisposable {
 
   /**
    * Side by side, each driver for itself. What one hands over to another is guarded by both until the other has it.
-   * @param planned Whether the plan is another one than before.
    */
-  async apply(wanted: ReadonlyMap<Driver, WantedTunnels>, planned: boolean, basis: ApplyBasis = "read"): Promise<void> {
+  async apply(wanted: ReadonlyMap<Driver, WantedTunnels>, context: ApplyContext): Promise<void> {
     const before = new Map(this.#keepers.map((keeper) => [keeper.name, keeper.guarded] as const));
     const needed = this.#keepers.flatMap((keeper) => {
       const wish = wanted.get(keeper.name);
@@ -58,7 +57,7 @@ export class Tunnels implements AsyncDisposable {
     });
     await Promise.all(
       needed.map(({ keeper, wish, meanwhile }) => {
-        return keeper.apply(meanwhile === undefined ? wish : { ...wish, guarded: meanwhile }, { planned, basis });
+        return keeper.apply(meanwhile === undefined ? wish : { ...wish, guarded: meanwhile }, context);
       }),
     );
     const superfluous = this.#keepers.filter((keeper) => !wanted.has(keeper.name));
@@ -67,7 +66,8 @@ export class Tunnels implements AsyncDisposable {
     const hasCleared = await this.#clear();
     if (hasCleared || needed.some(({ meanwhile }) => meanwhile !== undefined)) {
       // All once more: what one takes away as its own, another may have in common with it.
-      for (const { keeper, wish } of needed) await keeper.apply(wish, { planned, cleared: hasCleared });
+      for (const { keeper, wish } of needed)
+        await keeper.apply(wish, { ...context, basis: "read", cleared: hasCleared });
     }
     this.#hasApplied ||= needed.every(({ keeper }) => keeper.failure === undefined);
   }

@@ -1,4 +1,3 @@
-import { guardTable } from "../agent/ipsec/guard.ts";
 import { mendBare } from "../agent/ipsec/policies.ts";
 import { Code, Fault } from "../fault.ts";
 import { findCharon } from "../ipsec/charon.ts";
@@ -7,9 +6,9 @@ import { openRoute } from "../netlink/open.ts";
 import { ensureRule } from "../netlink/rules.ts";
 import { ensureTableAs } from "../nftables/apply.ts";
 import { applyRouteDifference, routeDifference } from "../node/differences.ts";
-import { type GuardRecord, MESH_DIRECTORY, type MeshRecord, readMeshRecord } from "../node/guards.ts";
+import { MESH_DIRECTORY, type MeshRecord, readMeshRecord, tableOfGuard } from "../node/guards.ts";
 import { linkOf, observeNode, ownRules, sameRule } from "../node/observe.ts";
-import { meshRefusals, meshRoutes, meshRules, recordedTable } from "../node/plan.ts";
+import { meshRefusals, meshRoutes, meshRules } from "../node/plan.ts";
 import { DEVICE_LOCK_WAIT, deviceDirectory, readDeviceRecord } from "../node/record.ts";
 import { lockDirectory } from "../os/lock.ts";
 import { readDevice } from "../status/devices.ts";
@@ -22,13 +21,12 @@ import { readDevice } from "../status/devices.ts";
 export async function mendDevice(name: string): Promise<string[]> {
   using _lock = await lockDirectory(deviceDirectory(name), { create: false, wait: DEVICE_LOCK_WAIT });
   const wireguard = readDeviceRecord(name);
-  const mesh = wireguard === undefined ? ofMesh(name) : undefined;
-  const record: GuardRecord | undefined = wireguard ?? mesh;
+  const record = wireguard ?? ofMesh(name);
   if (record === undefined) {
     throw new Fault(Code.invalidConfig, `podvpn has no device ${name} on this node`, "see `podvpn status`");
   }
   const written: string[] = [];
-  const table = mesh === undefined ? recordedTable(record) : guardTable(mesh);
+  const table = tableOfGuard(record);
   if (await ensureTableAs(table)) written.push(`the guard ${table.name}`);
   using nl = openRoute();
   const before = await observeNode(nl);

@@ -2,7 +2,9 @@ import { RUN_DIRECTORY } from "../attachment/record.ts";
 import { Code, Fault } from "../fault.ts";
 import type { SysctlChange } from "../forwarding/sysctl.ts";
 import type { XfrmStateKey } from "../netlink/xfrm-states.ts";
+import type { Table } from "../nftables/table.ts";
 import { readText, writeAtomic } from "../os/file.ts";
+import { meshTableKey, recordedTable } from "./plan.ts";
 import { type AGENT_NETWORK, type DeviceRecord, listDeviceRecords } from "./record.ts";
 
 /** Of the charon that joins this node with others: its configuration, socket, pid, log, and a {@link MeshRecord}. */
@@ -48,12 +50,22 @@ export function writeMeshRecord(directory: string, record: MeshRecord): void {
   writeAtomic(recordFile(directory), JSON.stringify(record));
 }
 
+/** Name of the guard's table of the IPsec between nodes, and of its device with kernel ESP. */
+export const MESH_DEVICE = "podvpn-esp0";
+
+/** The nft table of what a device keeps for itself; with IPsec of one name, whatever the device is called. Pure. */
+export function tableOfGuard(guard: DeviceRecord | MeshRecord): Table {
+  if (!("isLoading" in guard)) return recordedTable(guard);
+  const isXfrm = guard.dataPlane === "kernel";
+  return { ...recordedTable({ ...guard, isXfrm }), ...meshTableKey(MESH_DEVICE) };
+}
+
 /** All that devices of this node keep for themselves: WireGuard's, and the IPsec between nodes. */
-export function listGuards(): GuardRecord[] {
+export function listGuards(): (DeviceRecord | MeshRecord)[] {
   return [...listDeviceRecords(), ...meshGuard()];
 }
 
-function meshGuard(): GuardRecord[] {
+function meshGuard(): MeshRecord[] {
   try {
     const record = readMeshRecord(MESH_DIRECTORY);
     return record === undefined ? [] : [record];

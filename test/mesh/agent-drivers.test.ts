@@ -1,6 +1,15 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { echo, Sender } from "../../src/testbed/traffic.ts";
-import { AgentBed, meshAddress, PLAIN, within } from "../netns/support/agent-bed.ts";
+import {
+  AgentBed,
+  meshAddress,
+  meshAddress6,
+  PLAIN,
+  podSubnet,
+  podSubnet6,
+  within,
+} from "../netns/support/agent-bed.ts";
+import { BUILT } from "../netns/support/cluster.ts";
 import { eventually } from "../netns/support/eventually.ts";
 import { withoutProgram } from "../netns/support/mounted.ts";
 
@@ -96,6 +105,30 @@ describe("agents with both", () => {
       [3, 2],
     ] as const)
       expect(await bed.pings(from, to)).toBe(true);
+  });
+
+  test("have pods that reach nodes of either: one mesh", async () => {
+    bed = await AgentBed.create(3, { drivers: ["wireguard", "ipsec"] });
+    await bed.configure(3, { drivers: ["ipsec"] });
+    await bed.startAll();
+    const pod = await bed.at(1).addPod("both");
+    const conf = {
+      cniVersion: "1.1.0",
+      name: "mesh",
+      type: "wireguard",
+      wireguard: { agent: true },
+      isDefaultGateway: true,
+      ipMasq: true,
+      ipam: { type: "host-local", ranges: [[{ subnet: podSubnet(1) }], [{ subnet: podSubnet6(1) }]] },
+    };
+    await pod.add(conf, BUILT);
+    await pod.check(conf, BUILT);
+    for (const other of [2, 3]) {
+      for (const target of [meshAddress(other), meshAddress6(other)]) {
+        await eventually(`the pod reaches ${target}`, 10_000, () => pod.ping(target));
+      }
+    }
+    await pod.del(conf, BUILT);
   });
 
   test("go from one to the other when the configuration does, and never in plain; nothing is left of the other", async () => {

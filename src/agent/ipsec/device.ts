@@ -6,10 +6,11 @@ import { contains, type InterfaceAddress, networkAddress, type Prefix, prefixLen
 import { NetlinkError } from "../../netlink/error.ts";
 import { addLink, getLink } from "../../netlink/links.ts";
 import type { Netlink } from "../../netlink/netlink.ts";
+import { MESH_DEVICE } from "../../node/guards.ts";
 import { listDirectory, readText } from "../../os/file.ts";
 
-/** Name of the driver's device with kernel ESP, and of the guard's table and record whatever the device is called. */
-export const DEVICE = "podvpn-esp0";
+/** Name of the driver's device with kernel ESP. */
+export const DEVICE = MESH_DEVICE;
 
 /** Joins the device with its policies and security associations. Pods' have greater numbers (src/node/charon/if-id.ts). */
 export const IF_ID = 0x6d_65_73;

@@ -2,13 +2,11 @@ import { aggregate } from "../../net/aggregate.ts";
 import { overlaps, type Prefix } from "../../net/prefix.ts";
 import type { Netlink } from "../../netlink/netlink.ts";
 import { ensureTableAs } from "../../nftables/apply.ts";
-import type { Table } from "../../nftables/table.ts";
 import { applyRouteDifference, routeDifference } from "../../node/differences.ts";
-import type { MeshRecord } from "../../node/guards.ts";
+import { type MeshRecord, tableOfGuard } from "../../node/guards.ts";
 import { type Observed, ownRoutes } from "../../node/observe.ts";
-import { meshRefusals, meshTable, meshTableKey } from "../../node/plan.ts";
+import { meshRefusals } from "../../node/plan.ts";
 import { AGENT_NETWORK } from "../../node/record.ts";
-import { DEVICE } from "./device.ts";
 import type { RecordKeeper } from "./record.ts";
 
 /** What is to be kept from leaving in plain. */
@@ -32,15 +30,9 @@ export async function ensureGuard(
 ): Promise<void> {
   const next = guardRecord(record.current, wanted);
   record.replace(next);
-  await ensureTableAs(guardTable(next));
+  await ensureTableAs(tableOfGuard(next));
   const refusals = ownRoutes(observed, wanted.device).filter(({ type }) => type !== "unicast");
   await applyRouteDifference(nl, routeDifference(meshRefusals(next), refusals));
-}
-
-/** The guard's table, of one name whatever the device is called. Pure. */
-export function guardTable(record: MeshRecord): Table {
-  const isXfrm = record.dataPlane === "kernel";
-  return { ...meshTable({ ...record, device: record.interface, isXfrm }), ...meshTableKey(DEVICE) };
 }
 
 /** Pods whose prefixes were this node's stay guarded, save where others have these by now. */

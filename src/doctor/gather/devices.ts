@@ -1,5 +1,4 @@
 import type { TunnelState } from "../../agent/driver.ts";
-import { guardTable } from "../../agent/ipsec/guard.ts";
 import { observeTunnels } from "../../agent/ipsec/observe.ts";
 import { isAddress } from "../../mesh/candidates.ts";
 import type { PlannedPeer } from "../../mesh/mesh-plan.ts";
@@ -11,7 +10,7 @@ import { nth } from "../../net/range.ts";
 import type { Link } from "../../netlink/links.ts";
 import { openRoute } from "../../netlink/open.ts";
 import { missingOfTable } from "../../nftables/missing.ts";
-import { type GuardRecord, MESH_DIRECTORY, readMeshRecord } from "../../node/guards.ts";
+import { type GuardRecord, MESH_DIRECTORY, readMeshRecord, tableOfGuard } from "../../node/guards.ts";
 import { linkOf, type Observed } from "../../node/observe.ts";
 import { AGENT_NETWORK } from "../../node/record.ts";
 import { type DeviceView, listDevices, readDevice } from "../../status/devices.ts";
@@ -116,7 +115,7 @@ async function ipsecDevice(observed: Observed, plans: Plans): Promise<MeshDevice
       ...(link === undefined ? [`there is no interface ${record.interface}`] : []),
       ...(state === undefined && link !== undefined ? ["its charon does not run"] : []),
     ],
-    unguarded: (await missingOfTable(guardTable(record))).map((what) => `missing: ${what}`),
+    unguarded: (await missingOfTable(tableOfGuard(record))).map((what) => `missing: ${what}`),
     peers: [...new Set([...names, ...tunnels.keys()])].map((name) =>
       ipsecPeer(name, plans.get(name), tunnels.get(name)),
     ),

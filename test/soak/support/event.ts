@@ -45,11 +45,14 @@ export type Event =
 
 export type Kind = Event["kind"];
 
+/** An event of whichever soak. */
+export type PlainEvent = { readonly kind: string } & Readonly<Record<string, unknown>>;
+
 /** An event on one line: "del n1-s2 netns=gone". Pure. */
-export function describe(event: Event): string {
+export function describe(event: PlainEvent): string {
   const { kind, ...rest } = event;
   const parts = Object.entries(rest).map(([key, value]) => {
-    if (typeof value === "object") return value.name;
+    if (typeof value === "object" && value !== null && "name" in value) return value.name;
     return key === "node" ? `n${value}` : `${key}=${value}`;
   });
   return [kind, ...parts].join(" ");

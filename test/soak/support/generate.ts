@@ -1,4 +1,5 @@
 import { Random } from "../../fuzz/support/random.ts";
+import { deal, some } from "./deck.ts";
 import { type Event, HARMS, HUB_PARTS, type Kind, MOUNTS, NETNS_OF_DEL } from "./event.ts";
 import { NODES, PLUGINS, SLOTS, type Slot, slotsOf } from "./slots.ts";
 import { after, CALM, impeded, type State, sound } from "./state.ts";
@@ -6,7 +7,7 @@ import { after, CALM, impeded, type State, sound } from "./state.ts";
 /** The kinds that end a lasting fault are not drawn: they come when their time has come. */
 type Drawn = Exclude<Kind, "hub-started" | "link-up" | "disk-freed">;
 
-/** How often each kind is in the pack of cards: all of them come before any of them comes again. */
+/** See {@link Rules.pack}. */
 const PACK: Readonly<Record<Drawn, number>> = {
   add: 3,
   del: 2,
@@ -31,10 +32,6 @@ const PACK: Readonly<Record<Drawn, number>> = {
 /** About as many as either plugin has. One that is not reached is a call that succeeds. */
 const EFFECTS_OF_ADD = 40;
 const EFFECTS_OF_DEL = 16;
-/** Lasting faults at the same time. */
-const AT_ONCE = 2;
-/** Events for which a lasting fault lasts, at most. */
-const LONGEST = 3;
 /** Seconds. */
 const OFFSETS = [-400 * 86_400, -86_400, -90, 0, 90, 86_400, 400 * 86_400] as const;
 
@@ -43,54 +40,16 @@ export function beginning(): State {
   return SLOTS.reduce((state, slot) => after(state, { kind: "add", slot }).state, CALM);
 }
 
-/**
- * Events, the same for the same seed; a longer list begins with a shorter one. Pure. Each is possible after those before
- * it: `beginning()` is what the first one finds.
- */
+/** The events of a seed (see {@link deal}): `beginning()` is what the first one finds. Pure. */
 export function generate(seed: number, count: number): Event[] {
-  const random = new Random(seed);
-  const events: Event[] = [];
-  const lasting: { readonly end: Event; readonly at: number }[] = [];
-  let state = beginning();
-  let pack: Drawn[] = [];
-  while (events.length < count) {
-    const due = lasting.findIndex(({ at }) => at <= events.length);
-    const [healed] = due < 0 ? [] : lasting.splice(due, 1);
-    let event = healed?.end;
-    if (event === undefined) {
-      if (pack.length === 0) pack = shuffled(random);
-      event = draw(pack, state, random, lasting.length < AT_ONCE);
-      if (event === undefined) {
-        pack = shuffled(random); // none of the rest is possible now
-        continue;
-      }
-      const end = endOf(event);
-      if (end !== undefined) lasting.push({ end, at: events.length + 1 + random.below(LONGEST) });
-    }
-    events.push(event);
-    state = after(state, event).state;
-  }
-  return events;
-}
-
-function shuffled(random: Random): Drawn[] {
-  const rest = KINDS.flatMap((kind) => Array.from({ length: PACK[kind] }, () => kind));
-  const pack: Drawn[] = [];
-  while (rest.length > 0) pack.push(...rest.splice(random.below(rest.length), 1));
-  return pack;
-}
-
-const KINDS = Object.keys(PACK).filter((kind): kind is Drawn => kind in PACK);
-
-/** The first card that is possible now, taken out of the pack. */
-function draw(pack: Drawn[], state: State, random: Random, mayLast: boolean): Event | undefined {
-  for (const [at, kind] of pack.entries()) {
-    const event = make(kind, state, random);
-    if (event === undefined || (!mayLast && endOf(event) !== undefined)) continue;
-    pack.splice(at, 1);
-    return event;
-  }
-  return undefined;
+  const rules = {
+    pack: PACK,
+    beginning: beginning(),
+    after: (state: State, event: Event) => after(state, event).state,
+    make,
+    endOf,
+  };
+  return deal<Event, Drawn, State>(rules, new Random(seed), count);
 }
 
 /** The event that ends a lasting fault. Pure. */
@@ -106,10 +65,6 @@ export function endOf(event: Event): Event | undefined {
     default:
       return undefined;
   }
-}
-
-function some<T>(random: Random, items: readonly T[]): T | undefined {
-  return items.length === 0 ? undefined : random.pick(items);
 }
 
 /** An event of this kind; undefined when there can be none. */

@@ -7,11 +7,17 @@ export interface SoakOptions {
 /** What runs when nobody says anything else: short, and all kinds of events are among them. */
 const DEFAULTS: SoakOptions = { events: 30, seed: 1 };
 
+/** The same for the mesh of agents, of which an event takes longer: all of these are of different kinds. */
+export const MESH_DEFAULTS: SoakOptions = { events: 12, seed: 2174 };
+
 /** PODVPN_SOAK_EVENTS and PODVPN_SOAK_SEED, as `npm run test:soak` sets them. @throws RangeError. */
-export function soakOptions(env: Readonly<Record<string, string | undefined>>): SoakOptions {
+export function soakOptions(
+  env: Readonly<Record<string, string | undefined>>,
+  defaults: SoakOptions = DEFAULTS,
+): SoakOptions {
   return {
-    events: whole(env.PODVPN_SOAK_EVENTS, "PODVPN_SOAK_EVENTS") ?? DEFAULTS.events,
-    seed: whole(env.PODVPN_SOAK_SEED, "PODVPN_SOAK_SEED") ?? DEFAULTS.seed,
+    events: whole(env.PODVPN_SOAK_EVENTS, "PODVPN_SOAK_EVENTS") ?? defaults.events,
+    seed: whole(env.PODVPN_SOAK_SEED, "PODVPN_SOAK_SEED") ?? defaults.seed,
   };
 }
 

@@ -12,7 +12,7 @@ import { Pods } from "./pods.ts";
 import { settle } from "./settle.ts";
 import { NODES, PLUGINS, SLOTS, slotsOf } from "./slots.ts";
 import { after, CALM, healing, type State } from "./state.ts";
-import { failureText, line } from "./tell.ts";
+import { failureText, line, situationOf, tell } from "./tell.ts";
 import { watchWire } from "./wire.ts";
 
 /** A run: machines, pods, what was on the nodes before, and a capture from the beginning to the end. */
@@ -118,7 +118,7 @@ export class Soak implements AsyncDisposable {
       const what = cause instanceof Error ? cause.message : String(cause);
       const { machines } = this.scene;
       const statuses = await Promise.all(NODES.map((node) => podvpn(machines.node(node), "status")));
-      const text = failureText(this.options, this.#done, this.#state, what);
+      const text = failureText(this.options, this.#done, situationOf(this.#state), what);
       const surroundings = [...statuses.map(({ stdout }) => stdout), `the hub said:\n${machines.hub.said()}`];
       throw new Error([text, ...surroundings].join("\n"), { cause });
     }
@@ -132,9 +132,4 @@ function snapshots(machines: Machines): Promise<Snapshot[]> {
 
 function inParallel(action: (node: (typeof NODES)[number]) => Promise<void>): Promise<unknown> {
   return Promise.all(NODES.map(action));
-}
-
-/** Not by the console, which would be told test by test, at the end of each. */
-function tell(text: string): void {
-  process.stdout.write(`${text}\n`);
 }

@@ -28,6 +28,11 @@ done`;
 export class Talker implements AsyncDisposable {
   private constructor(private readonly programs: readonly Program[]) {}
 
+  /** One that sends as usual alone: for a node, whose `eth0` leads out. */
+  static unbound(place: Place, targets: readonly string[]): Talker {
+    return new Talker([place.spawn(["bash", "-c", SENDER, "talker", ...targets])]);
+  }
+
   static start(place: Place, targets: readonly [string, ...string[]]): Talker {
     const [first] = targets;
     return new Talker([

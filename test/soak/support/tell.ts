@@ -1,4 +1,4 @@
-import { describe, type Event } from "./event.ts";
+import { describe, type PlainEvent } from "./event.ts";
 import { command, type SoakOptions } from "./options.ts";
 import type { State } from "./state.ts";
 
@@ -6,7 +6,7 @@ import type { State } from "./state.ts";
 export function line(
   index: number,
   count: number,
-  event: Event,
+  event: PlainEvent,
   milliseconds: number,
   notes: readonly string[],
 ): string {
@@ -15,20 +15,32 @@ export function line(
   return [`${number} ${time}  ${describe(event)}`, ...notes.filter((note) => note !== "")].join(" | ");
 }
 
-/** What whoever reads of a failure needs to have it again. Pure. */
+/**
+ * What whoever reads of a failure needs to have it again. Pure.
+ * @param situation What should be after the last event, in words.
+ */
 export function failureText(
   { seed }: Pick<SoakOptions, "seed">,
-  events: readonly Event[],
-  state: State,
+  events: readonly PlainEvent[],
+  situation: string,
   what: string,
 ): string {
-  const [owed, wanted] = [state.owed, state.wanted].map((slots) => [...slots].map(({ name }) => name).join(" "));
   return [
     `${what}`,
     `after event ${events.length} of seed ${seed}; again: ${command({ events: events.length, seed })}`,
     ...events.map((event, index) => `  ${index + 1} ${describe(event)}`),
-    `wanted: ${wanted}; owed: ${owed || "nothing"}; hub: ${state.hub}; cut: ${[...state.cut].join(" ") || "none"}; full: ${
-      [...state.full].map(([node, mount]) => `n${node}:${mount}`).join(" ") || "none"
-    }`,
+    situation,
   ].join("\n");
+}
+
+/** The situation after the last event. Pure. */
+export function situationOf(state: State): string {
+  const [owed, wanted] = [state.owed, state.wanted].map((slots) => [...slots].map(({ name }) => name).join(" "));
+  const full = [...state.full].map(([node, mount]) => `n${node}:${mount}`).join(" ");
+  return `wanted: ${wanted}; owed: ${owed || "nothing"}; hub: ${state.hub}; cut: ${[...state.cut].join(" ") || "none"}; full: ${full || "none"}`;
+}
+
+/** Not by the console, which would be told test by test, at the end of each. */
+export function tell(text: string): void {
+  process.stdout.write(`${text}\n`);
 }

@@ -58,6 +58,44 @@ describe("an agent", () => {
     expect(bench.wireguard.applied.at(-1)?.podPrefixes).toEqual(["10.101.1.0/24"]);
   });
 
+  test.each([
+    ["that cannot be read", undefined],
+    ["that says something else", record(1, { podPrefixes: [prefix("10.101.2.0/24")] })],
+  ])("writes its own record anew where there is one %s, once", async (_what, refused) => {
+    await using bench = new Bench(new FakeRegistry(record(2)));
+    await ready(bench);
+    bench.registry.refusals = [
+      {
+        where: "nodes/n1.yaml",
+        name: "n1",
+        what: "is wrong",
+        remedy: "",
+        kept: true,
+        ...(refused && { record: refused }),
+      },
+    ];
+    bench.registry.onPublish = () => {
+      bench.registry.refusals = [];
+    };
+    bench.registry.touch();
+    await soon(() => expect(bench.registry.published).toBe(2));
+    bench.registry.put(record(3));
+    await soon(() => expect(bench.wireguard.peers).toEqual(["n2", "n3"]));
+    expect(bench.registry.published).toBe(2);
+  });
+
+  test("does not write a record anew that is refused for what it says itself", async () => {
+    await using bench = new Bench(new FakeRegistry(record(2)));
+    await ready(bench);
+    const own = bench.registry.get("n1");
+    bench.registry.refusals = [
+      { where: "nodes/n1.yaml", name: "n1", what: "clashes", remedy: "", kept: true, ...(own && { record: own }) },
+    ];
+    bench.registry.put(record(3));
+    await soon(() => expect(bench.wireguard.peers).toEqual(["n2", "n3"]));
+    expect(bench.registry.published).toBe(1);
+  });
+
   test("takes peers up that come, and drops those that go, with a line for each", async () => {
     await using bench = new Bench(new FakeRegistry(record(2)));
     await ready(bench);
@@ -233,6 +271,16 @@ describe("peers", () => {
       expect((await bench.agent.status()).peers[0]?.state).toBe("degraded");
     });
     expect((await bench.agent.status()).peers[0]?.reason).toContain("agent does not answer");
+  });
+
+  test("that are tried at another endpoint are nobody's damage: nobody is told that somebody broke something", async () => {
+    const registry = new FakeRegistry(record(2, { underlay: { private: [], public: ["n2.example.org"] } }));
+    await using bench = new Bench(registry);
+    bench.wireguard.answer = { ...bench.wireguard.answer, altered: ["n2"] };
+    bench.names = { "n2.example.org": [address("192.0.2.2")] };
+    await soon(() => expect(bench.lines.some(({ message }) => message === "tunnels applied")).toBe(true));
+    expect(bench.wireguard.applied.at(-1)?.tunnels[0]?.endpoint).toEqual(endpoint("192.0.2.2:51820"));
+    expect(bench.told).not.toContain("tunnels were not as they should be, and are again");
   });
 
   test("with a host name are reached as soon as that has an address", async () => {

@@ -56,6 +56,8 @@ export class FakeRegistry implements Registry {
   /** What `publish` fails with. */
   broken: Error | undefined;
   published = 0;
+  /** Runs before what was published is told. */
+  onPublish: (() => void) | undefined;
   #version = 0;
   #changed = Promise.withResolvers<void>();
   onError: ((error: Error) => void) | undefined;
@@ -88,8 +90,11 @@ export class FakeRegistry implements Registry {
     if (this.broken !== undefined) throw this.broken;
     this.published += 1;
     const there = this.#nodes.get(own.name);
-    if (there !== undefined && sameRecord(there, own)) return there;
+    // Where one is kept that only goes on to count, something else stands there.
+    const isKept = this.refusals.some(({ name, kept }) => name === own.name && kept);
+    if (there !== undefined && sameRecord(there, own) && !isKept) return there;
     const stands = { ...own, generation: (this.#nodes.get(own.name)?.generation ?? 0) + 1 };
+    this.onPublish?.();
     this.put(stands);
     return stands;
   }

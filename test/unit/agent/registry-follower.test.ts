@@ -29,4 +29,42 @@ describe("a registry that cannot be read for a while", () => {
     ]);
     expect(follower.changes).toBe(1);
   });
+
+  test("is told as such also when there is a state from before, as after a restart", async () => {
+    const stop = new AbortController();
+    const errors: (string | undefined)[] = [];
+    const registry: Pick<Registry, "watch"> = {
+      async *watch(_signal, onError, onRecovered) {
+        onError(new Error("it is not mounted"));
+        yield STATE; // what was accepted last
+        errors.push(follower.error);
+        onRecovered?.();
+        yield { ...STATE, version: "2" };
+        errors.push(follower.error);
+        stop.abort();
+      },
+    };
+    const follower = new RegistryFollower(registry as Registry, () => undefined);
+    await follower.run(stop.signal, () => undefined);
+    expect(errors).toEqual(["it is not mounted", undefined]);
+  });
+
+  test("is well again when it can be watched anew", async () => {
+    const stop = new AbortController();
+    const errors: (string | undefined)[] = [];
+    let watches = 0;
+    const registry: Pick<Registry, "watch"> = {
+      async *watch() {
+        watches += 1;
+        if (watches === 1) throw new Error("it is gone");
+        errors.push(follower.error);
+        yield STATE;
+        errors.push(follower.error);
+        stop.abort();
+      },
+    };
+    const follower = new RegistryFollower(registry as Registry, () => undefined);
+    await follower.run(stop.signal, () => undefined);
+    expect(errors).toEqual(["it is gone", undefined]);
+  });
 });

@@ -21,11 +21,11 @@ describe("all drivers together", () => {
     old.exists = true;
     own.failures.push(refusal());
     await using tunnels = new Tunnels([own], [old], reasons, silent);
-    await tunnels.apply(wish({ ipsec: wanted("10.101.2.0/24") }), true);
+    await tunnels.apply(wish({ ipsec: wanted("10.101.2.0/24") }), { planned: true });
     expect(old).toMatchObject({ removed: 1, disposed: true });
     expect(own.applied).toHaveLength(2);
     expect([tunnels.failing, tunnels.hasApplied]).toEqual([[], true]);
-    await tunnels.apply(wish({ ipsec: wanted("10.101.2.0/24") }), false);
+    await tunnels.apply(wish({ ipsec: wanted("10.101.2.0/24") }), { planned: false });
     expect(old.removed).toBe(1);
   });
 
@@ -35,9 +35,9 @@ describe("all drivers together", () => {
     const remove = old.remove.bind(old);
     old.remove = () => Promise.reject(refusal());
     await using tunnels = new Tunnels([own], [old], reasons, silent);
-    await tunnels.apply(wish({ ipsec: wanted() }), true);
+    await tunnels.apply(wish({ ipsec: wanted() }), { planned: true });
     old.remove = remove;
-    await tunnels.apply(wish({ ipsec: wanted() }), false);
+    await tunnels.apply(wish({ ipsec: wanted() }), { planned: false });
     expect(old.removed).toBe(1);
   });
 
@@ -45,8 +45,10 @@ describe("all drivers together", () => {
     using reasons = new Reasons();
     const [one, other] = [new FakeDriver("wireguard"), new FakeDriver("ipsec")];
     await using tunnels = new Tunnels([one, other], [], reasons, silent);
-    await tunnels.apply(wish({ wireguard: wanted("10.101.2.0/24"), ipsec: wanted("10.101.3.0/24") }), true);
-    await tunnels.apply(wish({ wireguard: wanted(), ipsec: wanted("10.101.2.0/23") }), true);
+    await tunnels.apply(wish({ wireguard: wanted("10.101.2.0/24"), ipsec: wanted("10.101.3.0/24") }), {
+      planned: true,
+    });
+    await tunnels.apply(wish({ wireguard: wanted(), ipsec: wanted("10.101.2.0/23") }), { planned: true });
     expect(one.applied.map(({ guarded }) => guarded)).toEqual([["10.101.2.0/24"], ["10.101.2.0/24"], []]);
     expect(other.applied.map(({ guarded }) => guarded)).toEqual([
       ["10.101.3.0/24"],
@@ -61,10 +63,10 @@ describe("all drivers together", () => {
     driver.failures.push(refusal(), refusal());
     await using tunnels = new Tunnels([driver], [], reasons, silent);
     const first = wish({ wireguard: wanted("10.101.2.0/24") });
-    await tunnels.apply(first, true);
-    await tunnels.apply(first, false);
+    await tunnels.apply(first, { planned: true });
+    await tunnels.apply(first, { planned: false });
     expect(driver.applied).toHaveLength(1);
-    await tunnels.apply(wish({ wireguard: wanted("10.101.3.0/24") }), true);
+    await tunnels.apply(wish({ wireguard: wanted("10.101.3.0/24") }), { planned: true });
     expect(driver.applied).toHaveLength(2);
     expect(tunnels.failing).toMatchObject([{ driver: "wireguard", what: "in use; end it" }]);
   });
@@ -74,9 +76,9 @@ describe("all drivers together", () => {
     const [one, other] = [new FakeDriver("wireguard"), new FakeDriver("ipsec")];
     other.exists = true;
     await using tunnels = new Tunnels([one, other], [], reasons, silent);
-    await tunnels.apply(wish({ wireguard: wanted() }), true);
+    await tunnels.apply(wish({ wireguard: wanted() }), { planned: true });
     expect(other.removed).toBe(1);
-    await tunnels.apply(wish({ wireguard: wanted() }), true);
+    await tunnels.apply(wish({ wireguard: wanted() }), { planned: true });
     expect(other.removed).toBe(1);
   });
 
@@ -85,8 +87,8 @@ describe("all drivers together", () => {
     const driver = new FakeDriver("wireguard");
     driver.failures.push(refusal());
     await using tunnels = new Tunnels([driver], [], reasons, silent);
-    await tunnels.apply(wish({ wireguard: wanted("10.101.2.0/24") }), true);
-    await tunnels.apply(wish({ wireguard: wanted("10.101.3.0/24") }), true);
+    await tunnels.apply(wish({ wireguard: wanted("10.101.2.0/24") }), { planned: true });
+    await tunnels.apply(wish({ wireguard: wanted("10.101.3.0/24") }), { planned: true });
     expect(tunnels.counters()).toMatchObject({
       applies: [{ labels: { driver: "wireguard" }, count: 1 }],
       applyErrors: [{ labels: { driver: "wireguard" }, value: 1 }],
