@@ -1,10 +1,11 @@
 import { type Address, addressBytes, parseAddress } from "../net/address.ts";
 import { attribute } from "./attributes.ts";
-import { concat, u8, u16, u32, u64, zeros } from "./bytes.ts";
+import { concat, readBigEndianU32, u8, u16, u32, u64, zeros } from "./bytes.ts";
 import { changed, NetlinkError } from "./error.ts";
 import { af } from "./family.ts";
 import { NLM_F_CREATE, NLM_F_EXCL } from "./message.ts";
 import type { Netlink } from "./netlink.ts";
+import type { XfrmState } from "./xfrm.ts";
 
 /**
  * Whether this kernel does ESP with AES-GCM: a real attempt, a security association on loopback that is removed at
@@ -22,6 +23,11 @@ export async function espRefusal(nl: Netlink): Promise<string | undefined> {
   // ESRCH: the one beside us has removed it.
   await changed(nl.change(XFRM_MSG_DELSA, 0, stateId(), "remove the attempt's ESP security association"), "ESRCH");
   return undefined;
+}
+
+/** Whether it is the security association of such an attempt, which somebody is making just now. Pure. */
+export function isAttempt({ dst, spi }: Pick<XfrmState, "dst" | "spi">): boolean {
+  return dst === LOOPBACK && spi === readBigEndianU32(SPI, 0);
 }
 
 /** struct xfrm_usersa_info with XFRMA_ALG_AEAD (linux/xfrm.h); the key is of no use to anybody: nothing matches it. */

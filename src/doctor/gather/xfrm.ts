@@ -1,5 +1,6 @@
 import { findBare } from "../../agent/ipsec/policies.ts";
 import { findCharon } from "../../ipsec/charon.ts";
+import { isAttempt } from "../../netlink/esp.ts";
 import { openXfrm } from "../../netlink/open.ts";
 import { listPolicies, listStates, type Policy, type XfrmState } from "../../netlink/xfrm.ts";
 import { MESH_DIRECTORY, readMeshRecord } from "../../node/guards.ts";
@@ -24,7 +25,7 @@ export async function readXfrm(): Promise<XfrmFacts> {
   using nl = openXfrm();
   const [states, policies] = await Promise.all([listStates(nl), listPolicies(nl)]);
   const mesh = await readMesh();
-  return { states, policies, ...(mesh && { mesh }) };
+  return { states: states.filter((state) => !isAttempt(state)), policies, ...(mesh && { mesh }) };
 }
 
 async function readMesh(): Promise<MeshXfrm | undefined> {
