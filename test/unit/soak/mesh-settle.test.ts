@@ -66,6 +66,11 @@ describe("what a status has wrong", () => {
     const dead = following(calm, { kind: "agent-killed", node: 2 });
     const down = status([peer(2, { state: "down" }), peer(3), peer(4)], { healthy: false });
     expect(untruths(dead, 1, down)).toEqual(["n1 of n2: down by wireguard instead of without agent"]);
+    const both = following(dead, { kind: "cut", pair: pairOf(1, 2), from: 1, way: "one" });
+    expect(untruths(both, 1, down)).toEqual([]);
+    expect(untruths(both, 1, status([peer(2), peer(3), peer(4)], { healthy: false }))).toEqual([
+      "n1 of n2: up by wireguard instead of not up",
+    ]);
   });
 
   test("is that all is well when it is not, or the reverse, and that there is none", () => {

@@ -75,6 +75,8 @@ function wrongSight(state: MeshState, node: NodeIndex, other: NodeIndex, status:
       return peer === undefined ? undefined : seen;
     case "no driver":
       return peer === undefined && status.unreachable.some((each) => each.name === name) ? undefined : seen;
+    case "not up":
+      return peer?.state === "down" || peer?.state === "degraded" ? undefined : seen;
     case "down":
       return peer?.state === "down" ? undefined : seen;
     case "without agent":

@@ -23,7 +23,7 @@ export interface MeshState {
 }
 
 /** How one node has to see another one; `anything` where both are right. */
-export type Sight = "up" | "without agent" | "down" | "no driver" | "absent" | "anything";
+export type Sight = "up" | "without agent" | "not up" | "down" | "no driver" | "absent" | "anything";
 
 /** The driver of a pair; undefined when they have none in common. The rule is the README's: what both want most. */
 export function driverOf({ drivers }: MeshState, { nodes: [one, other] }: Pair): Driver | undefined {
@@ -46,7 +46,8 @@ export function sightOf(state: MeshState, from: NodeIndex, of: NodeIndex): Sight
   if (state.stale.has(pair) || state.removed.has(of)) return "anything";
   if (!state.joined.has(of)) return "absent";
   if (driverOf(state, pair) === undefined) return "no driver";
-  if (!mustTalk(state, pair)) return "down";
+  // What still comes of a node without an agent may hide that nothing gets there: nobody there tells.
+  if (!mustTalk(state, pair)) return state.cut.has(pair) && state.dead.has(of) ? "not up" : "down";
   return state.dead.has(of) ? "without agent" : "up";
 }
 
