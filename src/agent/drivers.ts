@@ -55,7 +55,7 @@ function credentialsOf({ ipsec: { authentication } }: AgentConfig, identity: Own
     case "key":
       return () => {
         const { ipsec: key = missingKey("ipsec"), nextIpsec: next } = identity.keys;
-        return { by: "key", key, ...(next && { next }) };
+        return { by: "key", key, ...(next && !identity.isHeldBack && { next }) };
       };
     case "psk":
       return () => ({ by: "psk", psk: () => authentication.psk });

@@ -25,6 +25,8 @@ export interface NodeKeys {
 export class OwnIdentity implements ChangeableKeys {
   readonly #files: KeyFiles;
   #keys: NodeKeys = {};
+  /** One that is found on disk may be in use already. */
+  #isHeldBack = false;
   /** Of drivers that the configuration does not have. */
   #others: readonly string[] = [];
 
@@ -95,6 +97,11 @@ export class OwnIdentity implements ChangeableKeys {
     return nextWireguard !== undefined || nextIpsec !== undefined;
   }
 
+  /** With IPsec alone: WireGuard's next key has a device of its own, whose end costs nobody anything. */
+  get isHeldBack(): boolean {
+    return this.#isHeldBack && this.#keys.nextIpsec !== undefined;
+  }
+
   madeAt(): number {
     const { wireguard, ipsec } = this.#files;
     const times = [wireguard, ipsec].map((file) => (file === undefined ? undefined : modifiedAt(file)));
@@ -104,11 +111,16 @@ export class OwnIdentity implements ChangeableKeys {
   /** Makes the next keys, those that are not there yet. @throws Fault 5. */
   async makeNext(): Promise<void> {
     const { wireguard, ipsec } = this.#files;
+    this.#isHeldBack = true;
     this.#keys = {
       ...this.#keys,
       ...(wireguard && (await present({ nextWireguard: wireguardKeys.ensure(nextKeyFile(wireguard)) }))),
       ...(ipsec && (await present({ nextIpsec: ipsecKeys.ensure(nextKeyFile(ipsec)) }))),
     };
+  }
+
+  use(): void {
+    this.#isHeldBack = false;
   }
 
   /** From now on the next keys are the keys. @throws Fault 5. */

@@ -12,10 +12,14 @@ export interface ChangeableKeys {
   readonly canChange: boolean;
   /** Whether there are next keys on disk. */
   readonly hasNext: boolean;
+  /** Whether no tunnel is to go by them yet. */
+  readonly isHeldBack: boolean;
   /** When the oldest key was made, in milliseconds since 1970. */
   madeAt(): number;
   /** Makes the next keys. @throws Fault 5. */
   makeNext(): Promise<void>;
+  /** From now on tunnels may go by the next keys. */
+  use(): void;
   /** From now on the next keys are the keys. @throws Fault 5. */
   promote(): void;
   /** There are no next keys any more. @throws Fault 5. */
@@ -83,9 +87,9 @@ export class Rotator {
     const own = nodes.find((node) => node.name === name);
     if (own !== undefined && !isChanging(own)) this.#isFinishing = false;
     if (!this.#isAsked && !this.#keys.hasNext && this.#isDue()) this.#begin();
-    const { hasNext } = this.#keys;
+    const { hasNext, isHeldBack } = this.#keys;
     const waited = performance.now() - this.#since;
-    const step = nextStep({ name, asked: this.#isAsked, hasNext, waited, nodes, changes });
+    const step = nextStep({ name, asked: this.#isAsked, hasNext, isHeldBack, waited, nodes, changes });
     this.#waitsFor = step.do === "wait" ? step.for : this.#isFinishing ? FINISHING : undefined;
     try {
       switch (step.do) {
@@ -93,6 +97,9 @@ export class Rotator {
           await this.#keys.makeNext();
           this.#since = performance.now();
           this.#log("info", "next keys made: peers are to accept them beside those that count");
+          return true;
+        case "use":
+          this.#keys.use();
           return true;
         case "promote":
           this.#keys.promote();

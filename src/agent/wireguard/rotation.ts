@@ -9,6 +9,8 @@ export interface RotationInput {
   readonly asked: boolean;
   /** Whether there is a next key on disk: then a change has begun, by this agent or one before it. */
   readonly hasNext: boolean;
+  /** Whether no tunnel is to go by the next keys yet; false unless told. */
+  readonly isHeldBack?: boolean;
   /** Milliseconds since then. */
   readonly waited: number;
   /** All that the registry has, this one with it. */
@@ -18,16 +20,22 @@ export interface RotationInput {
 }
 
 /**
- * What to do next. `begin`: make the next keys. `promote`: put them in the place of the keys. `withdraw`: remove them.
+ * What to do next. `begin`: make the next keys. `use`: let tunnels go by them. `promote`: put them in the place of the keys. `withdraw`: remove them.
  * After each of these publish the own record, which has the next key exactly as long as there is one, and apply.
  */
 export type RotationStep =
   | { readonly do: "nothing" }
   | { readonly do: "wait"; readonly for: string }
   | { readonly do: "begin" }
+  | { readonly do: "use" }
   | { readonly do: "promote" }
   | { readonly do: "withdraw"; readonly why: string };
 
+/**
+ * Milliseconds in which other nodes that have begun at the same time are heard of. With IPsec a tunnel by a next key that
+ * is withdrawn again costs packets: both sides send by the newer tunnel until it is taken away.
+ */
+export const HELD_BACK = 2000;
 /** Milliseconds that a peer gets whose tunnel is up: its registry may be one that is copied every few minutes. */
 export const PATIENCE = 600_000;
 /** Milliseconds that a peer gets that has no tunnel: perhaps only because nobody had anything to send. */
@@ -61,7 +69,7 @@ function beginning(
 }
 
 function step(
-  { name, nodes, waited }: RotationInput,
+  { name, nodes, waited, isHeldBack = false }: RotationInput,
   changes: readonly KeyChange[],
   others: readonly NodeRecord[],
 ): RotationStep {
@@ -71,6 +79,7 @@ function step(
   }
   const own = nodes.find((node) => node.name === name);
   if (own === undefined || !changesKey(own)) return { do: "wait", for: "the registry to have the next key" };
+  if (isHeldBack) return waited < HELD_BACK ? { do: "wait", for: "others that begin as well" } : { do: "use" };
   const waiting = changes.flatMap(({ peers }) => peers).filter(({ hasMoved }) => !hasMoved);
   const up = waiting.filter(({ hasTunnel }) => hasTunnel);
   if (up.length > 0 && waited >= PATIENCE) {

@@ -269,6 +269,7 @@ export class FakeProbes implements Probes {
 export class FakeKeys implements ChangeableKeys {
   number = 1;
   hasNext = false;
+  isHeldBack = false;
   canChange = true;
   made = Date.now();
 
@@ -278,6 +279,10 @@ export class FakeKeys implements ChangeableKeys {
 
   async makeNext(): Promise<void> {
     this.hasNext = true;
+  }
+
+  use(): void {
+    this.isHeldBack = false;
   }
 
   promote(): void {

@@ -126,6 +126,16 @@ describe("the identity of a node", () => {
     });
   });
 
+  test("holds next keys of IPsec back that it has just made, and none that it finds", async () => {
+    const identity = await OwnIdentity.ensure(both());
+    expect(identity.isHeldBack).toBe(false);
+    await identity.makeNext();
+    expect(identity.isHeldBack).toBe(true);
+    expect((await OwnIdentity.ensure(both())).isHeldBack).toBe(false); // tunnels may go by them already
+    identity.use();
+    expect(identity.isHeldBack).toBe(false);
+  });
+
   test("is known by the keys of a driver that the configuration does not have any more", async () => {
     const { publicKeys } = await OwnIdentity.ensure(both());
     const alone = (driver: "wireguard" | "ipsec") => OwnIdentity.ensure({ ...both(), drivers: [driver] });

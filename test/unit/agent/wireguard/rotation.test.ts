@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { KeyChange } from "../../../../src/agent/driver.ts";
 import {
+  HELD_BACK,
   nextStep,
   PATIENCE,
   PATIENCE_WITHOUT_TUNNEL,
@@ -72,6 +73,14 @@ describe("a change that has begun", () => {
   test("waits for the registry to have the next key", () => {
     const changes = peers(["n1", true, true]);
     expect(nextStep({ ...changing, nodes: input.nodes, changes })).toMatchObject({ do: "wait" });
+  });
+
+  test("is held back until others that have begun at the same time are heard of", () => {
+    const held = { ...changing, isHeldBack: true, changes: peers(["n1", true, true], ["n3", true, true]) };
+    expect(nextStep({ ...held, waited: HELD_BACK - 1 })).toMatchObject({ do: "wait" });
+    expect(nextStep({ ...held, waited: HELD_BACK })).toEqual({ do: "use" });
+    const both = [node("n1", true), node("n2", true)];
+    expect(nextStep({ ...held, waited: HELD_BACK, nodes: both })).toMatchObject({ do: "withdraw" });
   });
 
   test("waits for each peer with a tunnel, of all drivers", () => {
