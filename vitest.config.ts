@@ -38,8 +38,8 @@ export default defineConfig({
     allowOnly: false,
     projects: [
       // One process for many files: to start one for each took longer than what is in them.
-      ring("unit", { timeout: 20_000, parallel: true, isolate: false }),
-      ring("fuzz", { timeout: 300_000, parallel: true }),
+      ring("unit", { timeout: 20_000, parallel: true, workers: 2, isolate: false }),
+      ring("fuzz", { timeout: 300_000, parallel: true, workers: 2 }),
       ring("build", { timeout: 180_000, parallel: false }),
       // Two files at a time, on however many cores: daemons wait more than they work, and more would only wait on each
       // other.

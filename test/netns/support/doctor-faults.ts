@@ -166,6 +166,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "the uplink is down",
+    isMore: true,
     breaks: "ip link set eth0 down",
     check: "underlay",
     what: /at 10\.9\.0\.2:51820: (?:there is no route to it|packets to it are refused)/,
@@ -211,6 +212,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     name: "an nft chain lets nothing out",
+    isMore: true,
     breaks: "nft 'add table ip fw; add chain ip fw out { type filter hook output priority 0; policy drop; }'",
     check: "underlay",
     what: /does not let packets out to it \(EPERM\); the chain out of the nft table ip fw refuses/,

@@ -1,14 +1,14 @@
 import { connect, type IkeSa } from "vici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { WantedTunnels } from "../../src/agent/driver.ts";
-import { type Prefix, parsePrefix } from "../../src/net/prefix.ts";
-import { echo, PLAIN_PAYLOAD, Sender } from "../../src/testbed/traffic.ts";
-import { DriverBed } from "../netns/support/driver-bed.ts";
-import type { DriverNode } from "../netns/support/driver-node.ts";
-import { reaches, Streams } from "../netns/support/driver-suite.ts";
-import { eventually } from "../netns/support/eventually.ts";
-import { ipsecKind, killMeshCharon, MESH_CHARON } from "../netns/support/ipsec-kind.ts";
-import { PLAIN } from "../netns/support/mesh.ts";
+import type { WantedTunnels } from "../../../src/agent/driver.ts";
+import { type Prefix, parsePrefix } from "../../../src/net/prefix.ts";
+import { echo, PLAIN_PAYLOAD, Sender } from "../../../src/testbed/traffic.ts";
+import { DriverBed } from "../../netns/support/driver-bed.ts";
+import type { DriverNode } from "../../netns/support/driver-node.ts";
+import { reaches, Streams } from "../../netns/support/driver-suite.ts";
+import { eventually } from "../../netns/support/eventually.ts";
+import { ipsecKind, killMeshCharon, MESH_CHARON } from "../../netns/support/ipsec-kind.ts";
+import { PLAIN } from "../../netns/support/mesh.ts";
 
 describe("what may be in the way of IPsec between nodes", () => {
   test("another program has IKE's port: it is told by which command to find it, and the guard is there", async () => {
