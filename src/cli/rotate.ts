@@ -11,7 +11,10 @@ device is there meanwhile, at the next higher UDP port: firewalls must let that
 pass as well.
 
 One node rotates at a time; while another one does, this one waits its turn. A
-node that is down holds nobody up for more than a few minutes.
+peer that cannot be reached is waited for half a minute; one whose agent does
+not take part, ten minutes: then the change is given up. A node that dies in the
+middle of its own holds up the others until it is back, or its file is removed
+from the registry.
 
 Tells each step and what it waits for, until the new keys count. Ended with
 Ctrl-C, the agent goes on with it; rotateEvery in the configuration does the
