@@ -93,7 +93,7 @@ function provenAndAccepted(authentication: MeshAuthentication): readonly [proven
 export function meshConnection(connection: MeshConnection, name: MeshName): Section {
   const { identity, peerIdentity, authentication, endpoint, listen, dataPlane, ifId, restarts } = connection;
   const answers = name.role === "answers";
-  const child = childOf(connection, meshReqid(name));
+  const child = childOf(connection, reqidOf(name, dataPlane));
   return {
     version: "2",
     ...(listen === undefined ? {} : { local_addrs: [...listen] }),
@@ -113,6 +113,15 @@ export function meshConnection(connection: MeshConnection, name: MeshName): Sect
     remote: { auth: authentication.by === "psk" ? "psk" : "pubkey", id: peerIdentity, ...peerProof(authentication) },
     children: { [MESH_CHILD]: { ...child, ...(answers ? ANSWERING[dataPlane] : {}) } },
   };
+}
+
+/**
+ * In the kernel all tunnels of a peer have the same: a packet is accepted by whichever of them it came only as long as the
+ * one policy that there is for it names that reqid (xfrm_policy_check), and what is sent goes by the policy's SPI.
+ */
+function reqidOf(name: MeshName, dataPlane: DataPlane): number {
+  const { number } = name;
+  return meshReqid(dataPlane === "kernel" ? { number, generation: 0, role: "answers" } : name);
 }
 
 const ANSWERING: Readonly<Record<DataPlane, Section>> = {

@@ -77,7 +77,7 @@ export function parseTrapName(text: string): TrapName | undefined {
 }
 
 /**
- * What joins policies and security associations: of a peer's tunnels those that this side answered have the same, of which
+ * What joins policies and security associations in libipsec: of a peer's tunnels those that this side answered have the same, of which
  * the newest is sent by, and each that it initiated has its own. Far above what charon gives out by itself. Pure.
  */
 export function meshReqid({ number, generation, role }: Pick<MeshName, "number" | "generation" | "role">): number {

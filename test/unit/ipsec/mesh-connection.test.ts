@@ -84,6 +84,17 @@ describe("a connection of the mesh", () => {
     expect(answering).toMatchObject({ if_id_in: "7", if_id_out: "7", encap: "no" });
   });
 
+  test("in the kernel has the reqid of all tunnels of its peer, as there is one policy for what comes by any of them", () => {
+    const kernel = { ...CONNECTION, dataPlane: "kernel", ifId: 7 } as const;
+    const reqid = (name: typeof NAME) => child(meshConnection(kernel, name), "mesh").reqid;
+    const other = { ...NAME, generation: NAME.generation + 1 };
+    expect([reqid(ANSWERING), reqid(other)]).toEqual([reqid(NAME), reqid(NAME)]);
+    expect(reqid({ ...NAME, number: NAME.number + 1 })).not.toBe(reqid(NAME));
+    expect(child(meshConnection(CONNECTION, other), "mesh").reqid).not.toBe(
+      child(meshConnection(CONNECTION, NAME), "mesh").reqid,
+    );
+  });
+
   test("proves by what it is told, and by nothing else", () => {
     const key = meshConnection(CONNECTION, NAME);
     expect(key.local).toMatchObject({ auth: "pubkey", id: "n1.example" });
