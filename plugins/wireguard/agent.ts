@@ -22,9 +22,14 @@ export function withAgents(config: WireguardConfig): WireguardConfig {
   return { ...config, interface: name, meshPrefixes, fwmark, ...(table === undefined ? {} : { table }) };
 }
 
+/** The record of the agent's WireGuard device; undefined when there is none on this node. */
+export function findAgentsDevice(): DeviceRecord | undefined {
+  return listDeviceRecords().find(({ network }) => network === AGENT_NETWORK);
+}
+
 /** @throws Fault 11 when the agent has no WireGuard device on this node. */
 export function agentsDevice(): DeviceRecord {
-  const record = listDeviceRecords().find(({ network }) => network === AGENT_NETWORK);
+  const record = findAgentsDevice();
   if (record !== undefined) return record;
   const what = "wireguard.agent is true, and podvpn agent has no WireGuard device on this node";
   throw new Fault(Code.tryAgainLater, what, START);

@@ -2,8 +2,7 @@ import type { Call } from "../../src/cni/dispatch.ts";
 import { isObject } from "../../src/config/hub-item.ts";
 import { Code, Fault } from "../../src/fault.ts";
 import type { Prefix } from "../../src/net/prefix.ts";
-import { AGENT_NETWORK, listDeviceRecords } from "../../src/node/record.ts";
-import { START } from "./agent.ts";
+import { findAgentsDevice, START } from "./agent.ts";
 
 type Raw = Call["config"]["raw"];
 
@@ -17,7 +16,7 @@ const NOBODYS: readonly unknown[] = [{ subnet: "192.0.2.0/24" }];
  */
 export function withShare<C extends Call>(call: C): C {
   if (!asksForShare(call.config.raw)) return call;
-  const share = agentsShare();
+  const share = findAgentsDevice()?.share;
   if (share === undefined) {
     const what = "ipam gives no subnet, and podvpn agent has not told yet which one is this node's";
     throw new Fault(Code.tryAgainLater, what, START);
@@ -31,7 +30,7 @@ export function withShare<C extends Call>(call: C): C {
  */
 export function withAnyShare<C extends Call>(call: C): C {
   if (!asksForShare(call.config.raw)) return call;
-  const share = agentsShare();
+  const share = findAgentsDevice()?.share;
   return withRanges(call, share === undefined ? [NOBODYS] : rangesOf(share));
 }
 
@@ -39,10 +38,6 @@ export function withAnyShare<C extends Call>(call: C): C {
 export function asksForShare({ wireguard, ipam }: Raw): boolean {
   if (!isObject(wireguard) || wireguard.agent !== true || !isObject(ipam) || ipam.type !== "host-local") return false;
   return (ipam.subnet ?? ipam.ranges ?? undefined) === undefined;
-}
-
-function agentsShare(): readonly Prefix[] | undefined {
-  return listDeviceRecords().find(({ network }) => network === AGENT_NETWORK)?.share;
 }
 
 /** One address of each. */

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Capture } from "../../../src/testbed/capture.ts";
 import { echo, PLAIN_PAYLOAD } from "../../../src/testbed/traffic.ts";
 import { AgentBed, PLAIN, podSubnet, podSubnet6 } from "../../netns/support/agent-bed.ts";
-import { DIST } from "../../netns/support/cluster.ts";
 import { doctor, findingOf, run } from "../../netns/support/doctor.ts";
 import { eventually } from "../../netns/support/eventually.ts";
+import { installPlugins } from "../../netns/support/installed.ts";
 import { type MeshPod, meshPod } from "../../netns/support/mesh-pod.ts";
 
 // For a kernel that has ESP and XFRM interfaces; on any other all of it fails.
@@ -19,8 +19,7 @@ describe("IPsec between nodes whose policies somebody takes away", () => {
     pods = [];
     for (const { node, index } of bed.nodes) pods.push(await meshPod(node, index));
     for (const { pod } of pods) await echo(pod);
-    const script = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
-    await bed.at(1).exec(["sh", "-ec", script]);
+    await installPlugins(bed.at(1));
     capture = await bed.testbed.capture();
     await bed.startAll();
     await reached(2, 3);

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
 import type { Check } from "../../../src/doctor/finding.ts";
 import type { Node } from "../../../src/testbed/node.ts";
-import { DIST } from "./cluster.ts";
 import { doctor, findingOf, run } from "./doctor.ts";
 import { eventually } from "./eventually.ts";
+import { installPlugins } from "./installed.ts";
 import { Mesh } from "./mesh.ts";
 
 type Pod = Awaited<ReturnType<Mesh["addedPod"]>>;
@@ -22,8 +22,7 @@ export class ExaminedNode implements AsyncDisposable {
     await using undo = new AsyncDisposableStack();
     const mesh = undo.use(await Mesh.create(2));
     const { node } = mesh.at(1);
-    const script = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
-    await node.exec(["sh", "-ec", script]);
+    await installPlugins(node);
     const here = undo.use(await mesh.addedPod(1, "here"));
     const there = undo.use(await mesh.addedPod(2, "there"));
     return new ExaminedNode(mesh, node, here, there, undo.move());

@@ -1,10 +1,15 @@
 import type { Node } from "../../../src/testbed/node.ts";
 import { DIST } from "./cluster.ts";
 
-/** What a real node has: plugins where the runtime looks for them, and something like systemd for the agent's unit. */
-export async function installed(node: Node): Promise<void> {
+/** Puts the plugins, ours and the reference ones, where a runtime looks for them. */
+export async function installPlugins(node: Node): Promise<void> {
   const links = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
   await node.exec(["sh", "-ec", links]);
+}
+
+/** What a real node has: plugins where the runtime looks for them, and something like systemd for the agent's unit. */
+export async function installed(node: Node): Promise<void> {
+  await installPlugins(node);
   await node.writeFile("/run/testbin/systemctl", SYSTEMCTL, 0o755);
   await node.exec(["mount", "--bind", "/run/testbin", "/usr/local/sbin"]);
 }

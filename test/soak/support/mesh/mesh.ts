@@ -4,8 +4,8 @@ import type { Node } from "../../../../src/testbed/node.ts";
 import { diffSnapshots, type Snapshot } from "../../../../src/testbed/snapshot.ts";
 import { echo } from "../../../../src/testbed/traffic.ts";
 import { PLAIN as ADDRESSES, AgentBed } from "../../../netns/support/agent-bed.ts";
-import { DIST } from "../../../netns/support/cluster.ts";
 import { eventually } from "../../../netns/support/eventually.ts";
+import { installPlugins } from "../../../netns/support/installed.ts";
 import { Talker } from "../talker.ts";
 import { NODES, type NodeIndex } from "./nodes.ts";
 
@@ -34,8 +34,6 @@ const NOBODYS = ["10.101.200.200", "fd00:101:0:c8c8::c8"];
 /** What stays after a node has left, until podvpn is uninstalled: its keys, what the executable unpacks, an empty directory. */
 const STAYS = /^[+-] files: (?:\/(?:var\/lib|run)\/podvpn\/|\/run\/wireguard\/$)/;
 
-const INSTALL = `mkdir -p /opt/cni/bin; ln -sf ${DIST}/podvpn ${DIST}/wireguard ${DIST}/strongswan /usr/lib/cni/* /opt/cni/bin`;
-
 /** Nodes with agents, what they were before they had any, and programs on each of them that never stop sending. */
 export class MeshNodes implements AsyncDisposable {
   /** In the mesh, of each node that has joined. */
@@ -57,7 +55,7 @@ export class MeshNodes implements AsyncDisposable {
     const bed = undo.use(await AgentBed.create(NODES.length, CONFIGURATION));
     await Promise.all(
       NODES.map(async (index) => {
-        await bed.at(index).exec(["sh", "-ec", INSTALL]);
+        await installPlugins(bed.at(index));
         await echo(bed.at(index));
       }),
     );
